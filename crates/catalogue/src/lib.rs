@@ -1,0 +1,20 @@
+//! Backups as they lie in a destination: their names, their manifests, their states.
+//!
+//! Owns: the object names, the manifest's format, what the objects of one destination add up to,
+//! and the verdict whether a cluster is safe. All of it is pure: bytes and listings come from
+//! the `store` crate.
+//!
+//! Does not: decide what to keep (that is `retention`), or talk to any store.
+
+mod backup;
+mod manifest;
+mod name;
+mod verdict;
+
+pub use backup::{Backup, Catalogue, DestinationCatalogue, Object, Orphan, State, assemble};
+pub use manifest::{Artifact, MANIFEST_BYTES_MAX, Manifest, ManifestError, ManifestStep};
+pub use name::{BackupName, ObjectName, TIER_DEFAULT};
+pub use verdict::{Safety, Verdict, verdict};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,263 @@
+//! The manifest: what one backup is, and its commit record. A backup without one does not exist.
+//!
+//! It is made of what the receipts say, is written last and create-only, and is the same, byte
+//! for byte, in every destination. `docs/manifest.md` describes the JSON. Readers accept fields
+//! that they do not know; a version that they do not know they refuse.
+
+use crate::name::{BackupName, ObjectName};
+use contract::facts::{CaptureFacts, EncryptFacts, VerifyFacts};
+use contract::{Digest, Plan, Previous, Receipt};
+use jiff::Timestamp;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+/// The version of the format that this program writes, and the newest that it reads.
+const VERSION: u32 = 1;
+/// A manifest has some kilobytes; more than this is not one.
+pub const MANIFEST_BYTES_MAX: u64 = 16 << 20;
+
+/// The description of one backup.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// Version of this format.
+    pub version: u32,
+    /// The backup's name.
+    pub backup: BackupName,
+    /// The cluster's name, as in `pipeline.toml`.
+    pub cluster: String,
+    /// The retention class.
+    pub tier: String,
+    /// The run that made it.
+    pub run: String,
+    /// When the run was planned: the time of the backup.
+    pub taken_at: Timestamp,
+    /// Program and version that wrote the manifest.
+    pub tool: String,
+    /// What `capture` saw of the live cluster.
+    pub etcd: CaptureFacts,
+    /// What `verify` proved about the bytes. `total_key_records` follows the rule of etcdctl 3.4
+    /// and etcdutl 3.5, `total_key_live` that of etcdutl 3.6 and later.
+    pub snapshot: VerifyFacts,
+    /// The steps between the live cluster and the artifact, with the bytes after each.
+    pub steps: Vec<ManifestStep>,
+    /// Public recipients, each able to open the artifact alone; empty if it is not encrypted.
+    #[serde(default)]
+    pub recipients: Vec<String>,
+    /// The object beside the manifest.
+    pub artifact: Artifact,
+    /// The backup before this one, as far as the run could see.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous: Option<Previous>,
+}
+
+/// One step that the bytes went through.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ManifestStep {
+    /// The stage's name.
+    pub stage: String,
+    /// Program and version.
+    pub tool: String,
+    /// The bytes after it.
+    pub output: Digest,
+}
+
+/// The object that holds the bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Artifact {
+    /// Its file name, in the same folder as the manifest.
+    pub file: String,
+    /// Its length in bytes.
+    pub bytes: u64,
+    /// Its SHA-256 in hex.
+    pub sha256: String,
+}
+
+/// Why a manifest cannot be made or read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ManifestError {
+    /// A receipt that every backup needs is missing.
+    #[error("the run has no receipt of stage {0:?}")]
+    NoReceipt(&'static str),
+    /// A receipt's facts have another shape.
+    #[error("the receipt of stage {stage:?} cannot be understood: {problem}")]
+    Facts {
+        /// The stage.
+        stage: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// The bytes are not a manifest.
+    #[error("it is not a manifest: {0}")]
+    Malformed(String),
+    /// It was written by a newer version.
+    #[error("it has format version {found}; this program knows up to {VERSION}")]
+    Newer {
+        /// The version in it.
+        found: u64,
+    },
+    /// It describes another backup than its name says.
+    #[error("it says {field} {found:?}, but its name says {expected:?}")]
+    Misnamed {
+        /// Which field.
+        field: &'static str,
+        /// What its name says.
+        expected: String,
+        /// What it says.
+        found: String,
+    },
+}
+
+impl Manifest {
+    /// Made of a run's plan and of the receipts of the steps before `replicate`.
+    ///
+    /// # Errors
+    /// When a receipt is missing or cannot be understood.
+    pub fn from_receipts(
+        plan: &Plan,
+        receipts: &[Receipt],
+        tool: String,
+    ) -> Result<Self, ManifestError> {
+        let last = receipts.last().ok_or(ManifestError::NoReceipt("capture"))?;
+        let encrypted: Option<EncryptFacts> = facts(receipts, "encrypt")?;
+        let backup = BackupName::new(plan.started_at, &plan.run);
+        let suffix = artifact_suffix(plan);
+        Ok(Manifest {
+            version: VERSION,
+            cluster: plan.cluster.clone(),
+            tier: plan.tier.clone(),
+            run: plan.run.to_string(),
+            taken_at: plan.started_at,
+            tool,
+            etcd: facts(receipts, "capture")?.ok_or(ManifestError::NoReceipt("capture"))?,
+            snapshot: facts(receipts, "verify")?.ok_or(ManifestError::NoReceipt("verify"))?,
+            steps: receipts.iter().map(step).collect(),
+            recipients: encrypted.map(|facts| facts.recipients).unwrap_or_default(),
+            artifact: Artifact {
+                file: format!("{backup}{suffix}"),
+                bytes: last.output.bytes,
+                sha256: last.output.sha256.clone(),
+            },
+            previous: plan.previous.clone(),
+            backup,
+        })
+    }
+
+    /// The name of the artifact that a run is going to write.
+    #[must_use]
+    pub fn artifact_name(plan: &Plan) -> ObjectName {
+        ObjectName::Artifact {
+            tier: plan.tier.clone(),
+            backup: BackupName::new(plan.started_at, &plan.run),
+            suffix: artifact_suffix(plan),
+        }
+    }
+
+    /// The name that this manifest is stored under.
+    #[must_use]
+    pub fn object_name(&self) -> ObjectName {
+        ObjectName::Manifest {
+            tier: self.tier.clone(),
+            backup: self.backup.clone(),
+            revision: self.snapshot.revision,
+        }
+    }
+
+    /// The key of the artifact.
+    #[must_use]
+    pub fn artifact_key(&self) -> String {
+        format!("{}/{}/{}", self.cluster, self.tier, self.artifact.file)
+    }
+
+    /// The bytes that are stored: indented JSON with a line end.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        // Strings, numbers and lists only: they always serialise.
+        let mut bytes = serde_json::to_vec_pretty(self).unwrap_or_default();
+        bytes.push(b'\n');
+        bytes
+    }
+
+    /// Reads a manifest that is stored under `name` in the folder of `cluster`, and checks that
+    /// it describes just that backup.
+    ///
+    /// # Errors
+    /// [`ManifestError`]; a manifest that fails a check is never used.
+    pub fn from_bytes(
+        cluster: &str,
+        name: &ObjectName,
+        bytes: &[u8],
+    ) -> Result<Self, ManifestError> {
+        let malformed = |e: serde_json::Error| ManifestError::Malformed(e.to_string());
+        let value: serde_json::Value = serde_json::from_slice(bytes).map_err(malformed)?;
+        match value.get("version").and_then(serde_json::Value::as_u64) {
+            Some(found) if found > u64::from(VERSION) => {
+                return Err(ManifestError::Newer { found });
+            }
+            Some(_) => {}
+            None => return Err(ManifestError::Malformed("it has no version".into())),
+        }
+        // From the bytes again, because only that rejects a key that stands there twice.
+        let manifest: Manifest = serde_json::from_slice(bytes).map_err(malformed)?;
+        manifest.must_be(cluster, name)?;
+        Ok(manifest)
+    }
+
+    fn must_be(&self, cluster: &str, name: &ObjectName) -> Result<(), ManifestError> {
+        let same = |field, expected: &str, found: &str| {
+            if expected == found {
+                return Ok(());
+            }
+            let (expected, found) = (expected.to_owned(), found.to_owned());
+            Err(ManifestError::Misnamed {
+                field,
+                expected,
+                found,
+            })
+        };
+        same("cluster", cluster, &self.cluster)?;
+        same(
+            "name",
+            &name.key(cluster),
+            &self.object_name().key(&self.cluster),
+        )?;
+        let begins = self.artifact.file.starts_with(self.backup.as_str());
+        let plain = !self.artifact.file.contains('/');
+        same(
+            "artifact",
+            self.backup.as_str(),
+            if begins && plain {
+                self.backup.as_str()
+            } else {
+                &self.artifact.file
+            },
+        )
+    }
+}
+
+/// A snapshot is a `.db`; every step appends what it made of it.
+fn artifact_suffix(plan: &Plan) -> String {
+    format!(".db{}", plan.suffixes_before(plan.steps.len()))
+}
+
+fn step(receipt: &Receipt) -> ManifestStep {
+    ManifestStep {
+        stage: receipt.stage.clone(),
+        tool: receipt.tool.clone(),
+        output: receipt.output.clone(),
+    }
+}
+
+fn facts<T: DeserializeOwned>(
+    receipts: &[Receipt],
+    stage: &str,
+) -> Result<Option<T>, ManifestError> {
+    let Some(receipt) = receipts.iter().find(|receipt| receipt.stage == stage) else {
+        return Ok(None);
+    };
+    T::deserialize(&receipt.facts)
+        .map(Some)
+        .map_err(|e| ManifestError::Facts {
+            stage: stage.to_owned(),
+            problem: e.to_string(),
+        })
+}

@@ -1,0 +1,244 @@
+use super::*;
+use contract::facts::{CaptureFacts, VerifyFacts};
+use contract::{Digest, RunId};
+use jiff::Timestamp;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(1_763_600_000 + second).unwrap()
+}
+
+fn manifest(second: i64) -> Manifest {
+    let backup = BackupName::new(at(second), &RunId::new(at(second), 7));
+    let capture: CaptureFacts = serde_json::from_value(serde_json::json!({
+        "cluster_id": "cafe", "member_id": "1", "member_name": "a", "endpoint": "http://e:2379",
+        "etcd_version": "3.6.0", "leader_id": "1", "raft_term": 2, "raft_index": 9,
+        "raft_applied_index": 9, "db_bytes": 4096, "db_bytes_in_use": 4096,
+        "revision_barrier": 5, "alarms": [], "members": [], "hashkv": [],
+    }))
+    .unwrap();
+    let verify: VerifyFacts = serde_json::from_value(serde_json::json!({
+        "snapshot_bytes": 4128, "db_sha256": "00", "status_hash": 1, "revision": 5,
+        "total_key_records": 9, "total_key_live": 4, "total_bytes": 4096, "free_bytes": 0,
+        "page_bytes": 4096, "buckets": {}, "hashkv": [],
+    }))
+    .unwrap();
+    Manifest {
+        version: 1,
+        cluster: "prod".into(),
+        tier: TIER_DEFAULT.into(),
+        run: "r".into(),
+        taken_at: at(second),
+        tool: "lifeboat 0".into(),
+        etcd: capture,
+        snapshot: verify,
+        steps: vec![],
+        recipients: vec![],
+        artifact: Artifact {
+            file: format!("{backup}.db.zst.age"),
+            bytes: 100,
+            sha256: Digest::of(b"").sha256,
+        },
+        previous: None,
+        backup,
+    }
+}
+
+struct Folder {
+    objects: Vec<Object>,
+    read: BTreeMap<String, Vec<u8>>,
+}
+
+impl Folder {
+    fn of(manifests: &[Manifest]) -> Self {
+        let mut folder = Folder {
+            objects: vec![],
+            read: BTreeMap::new(),
+        };
+        for manifest in manifests {
+            folder.put(&manifest.artifact_key(), manifest.artifact.bytes);
+            let key = manifest.object_name().key("prod");
+            folder.put(&key, 1);
+            folder.read.insert(key, manifest.to_bytes());
+        }
+        folder
+    }
+
+    fn put(&mut self, key: &str, bytes: u64) {
+        self.objects.push(Object {
+            key: key.into(),
+            bytes,
+            modified: None,
+        });
+    }
+
+    fn assemble(&self) -> (Vec<Backup>, Vec<Orphan>) {
+        assemble("prod", &self.objects, &self.read)
+    }
+}
+
+fn catalogue(folders: &[Option<&Folder>]) -> Catalogue {
+    let destinations = folders.iter().enumerate().map(|(i, folder)| {
+        let (backups, orphans) = folder.map(Folder::assemble).unwrap_or_default();
+        DestinationCatalogue {
+            destination: format!("d{i}"),
+            location: String::new(),
+            problem: folder.is_none().then(|| "unreachable".into()),
+            exit: None,
+            backups,
+            orphans,
+        }
+    });
+    let destinations = destinations.collect();
+    Catalogue {
+        version: 1,
+        cluster: "prod".into(),
+        read_at: at(0),
+        destinations,
+    }
+}
+
+#[test]
+fn a_manifest_and_its_artifact_are_a_backup() {
+    let (backups, orphans) = Folder::of(&[manifest(60), manifest(0)]).assemble();
+    assert!(orphans.is_empty());
+    assert!(backups.iter().all(|b| b.state == State::Verified));
+    assert!(backups[0].name < backups[1].name, "oldest first");
+}
+
+#[test]
+fn an_artifact_without_a_manifest_is_not_listed() {
+    let mut folder = Folder::of(&[manifest(0)]);
+    let other = manifest(60);
+    folder.put(&other.artifact_key(), 5);
+    let (backups, orphans) = folder.assemble();
+    assert_eq!(backups.len(), 1);
+    assert_eq!(
+        orphans,
+        [Orphan {
+            key: other.artifact_key(),
+            bytes: 5
+        }]
+    );
+}
+
+#[test]
+fn what_is_not_whole_is_broken_and_says_why() {
+    let problem = |folder: &Folder| {
+        let (backups, orphans) = folder.assemble();
+        assert!(orphans.is_empty());
+        assert_eq!(backups[0].state, State::Broken);
+        backups[0].problem.clone().unwrap()
+    };
+    let mut folder = Folder::of(&[manifest(0)]);
+    folder.objects[0].bytes = 99;
+    assert_eq!(
+        problem(&folder),
+        "the artifact has 99 bytes; its manifest says 100"
+    );
+    folder.objects.remove(0);
+    assert_eq!(problem(&folder), "the artifact is missing");
+    let mut folder = Folder::of(&[manifest(0)]);
+    folder
+        .read
+        .values_mut()
+        .for_each(|bytes| bytes.truncate(40));
+    assert!(problem(&folder).starts_with("the manifest is unusable: it is not a manifest"));
+}
+
+#[test]
+fn a_manifest_must_describe_the_backup_that_its_name_says() {
+    let right = manifest(0);
+    let name = right.object_name();
+    assert_eq!(
+        Manifest::from_bytes("prod", &name, &right.to_bytes()).unwrap(),
+        right
+    );
+    let refused = |change: &dyn Fn(&mut Manifest)| {
+        let mut other = right.clone();
+        change(&mut other);
+        Manifest::from_bytes("prod", &name, &other.to_bytes())
+            .unwrap_err()
+            .to_string()
+    };
+    assert!(refused(&|m| m.cluster = "dev".into()).contains("cluster \"dev\""));
+    assert!(refused(&|m| m.snapshot.revision = 6).contains("but its name says"));
+    assert!(refused(&|m| m.backup = manifest(1).backup).contains("but its name says"));
+    assert!(refused(&|m| m.artifact.file = "../x".into()).contains("artifact"));
+    assert!(refused(&|m| m.artifact.file = manifest(1).artifact.file).contains("artifact"));
+    assert!(refused(&|m| m.version = 2).contains("knows up to 1"));
+}
+
+#[test]
+fn a_key_that_stands_twice_is_refused() {
+    let right = manifest(0);
+    let text = String::from_utf8(right.to_bytes()).unwrap();
+    let twice = text.replacen("{", "{\"cluster\": \"dev\",", 1);
+    let error = Manifest::from_bytes("prod", &right.object_name(), twice.as_bytes()).unwrap_err();
+    assert!(error.to_string().contains("duplicate field"), "{error}");
+}
+
+#[test]
+fn a_cluster_does_not_see_one_whose_name_begins_alike() {
+    let name = manifest(0).object_name();
+    assert_eq!(ObjectName::parse("prod", &name.key("prod-2")), None);
+    assert!(
+        !name
+            .key("prod-2")
+            .starts_with(&ObjectName::prefix_of("prod"))
+    );
+}
+
+#[test]
+fn the_verdict() {
+    let hour = Duration::from_secs(3600);
+    let new = Folder::of(&[manifest(0), manifest(60)]);
+    let old = Folder::of(&[manifest(0)]);
+    let judge = |folders: &[Option<&Folder>], now: i64| {
+        let v = verdict(&catalogue(folders), at(now), hour, folders.len());
+        (v.safety, v.copies, v.exit().code())
+    };
+    assert_eq!(judge(&[Some(&new), Some(&new)], 100), (Safety::Safe, 2, 0));
+    assert_eq!(
+        judge(&[Some(&new), Some(&old)], 100),
+        (Safety::Partial, 1, 40)
+    );
+    assert_eq!(judge(&[Some(&new), None], 100), (Safety::Partial, 1, 40));
+    assert_eq!(
+        judge(&[Some(&new), Some(&new)], 60 + 3600),
+        (Safety::Safe, 2, 0)
+    );
+    assert_eq!(
+        judge(&[Some(&new), Some(&new)], 61 + 3600),
+        (Safety::Stale, 2, 41)
+    );
+    assert_eq!(
+        judge(&[Some(&Folder::of(&[])), None], 0),
+        (Safety::None, 0, 41)
+    );
+    assert_eq!(judge(&[None, None], 0), (Safety::Unknown, 0, 10));
+}
+
+proptest::proptest! {
+    #[test]
+    fn names_come_back_from_their_keys(second in 0i64..4_000_000_000, random: u128, revision in 0i64..) {
+        let time = Timestamp::from_second(second).unwrap();
+        let backup = BackupName::new(time, &RunId::new(time, random));
+        let tier = "daily".to_owned();
+        let names = [
+            ObjectName::Artifact { tier: tier.clone(), backup: backup.clone(), suffix: ".db.zst".into() },
+            ObjectName::Manifest { tier, backup, revision },
+        ];
+        for name in names {
+            proptest::prop_assert_eq!(ObjectName::parse("c", &name.key("c")), Some(name));
+        }
+    }
+
+    #[test]
+    fn no_key_makes_it_panic(key in "\\PC{0,120}") {
+        if let Some(name) = ObjectName::parse("c", &key) {
+            proptest::prop_assert_eq!(name.key("c"), key);
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! One answer to "am I safe?", computed from the destinations alone.
+//!
+//! Whether the pipeline ran, failed or never started makes no difference here: only what lies in
+//! the destinations counts, so that silence is visible too.
+
+use crate::backup::{Catalogue, State};
+use crate::name::BackupName;
+use contract::Exit;
+use jiff::Timestamp;
+use serde::Serialize;
+use std::time::Duration;
+
+/// How safe the cluster is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Safety {
+    /// The newest verified backup is young enough and has enough copies.
+    Safe,
+    /// It is young enough, but copies are missing.
+    Partial,
+    /// It is too old.
+    Stale,
+    /// There is none.
+    None,
+    /// No destination could be read, so nothing is known.
+    Unknown,
+}
+
+/// The answer, with what it rests on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Verdict {
+    /// How safe.
+    pub safety: Safety,
+    /// The newest backup with a verified copy.
+    pub newest: Option<BackupName>,
+    /// When it was taken.
+    pub taken_at: Option<Timestamp>,
+    /// Its age in seconds.
+    pub age_seconds: Option<i64>,
+    /// Its revision.
+    pub revision: Option<i64>,
+    /// How many destinations hold a verified copy of it.
+    pub copies: usize,
+    /// How many should.
+    pub copies_wanted: usize,
+    /// Destinations that could not be read.
+    pub unreadable: Vec<String>,
+    /// Backups that are listed but broken or suspect, over all destinations.
+    pub not_trusted: usize,
+}
+
+impl Verdict {
+    /// The exit code that says the same.
+    #[must_use]
+    pub fn exit(&self) -> Exit {
+        match self.safety {
+            Safety::Safe => Exit::Ok,
+            Safety::Partial => Exit::Partial,
+            Safety::Stale | Safety::None => Exit::Stale,
+            Safety::Unknown => Exit::Transient,
+        }
+    }
+}
+
+/// Judges a catalogue. `stale_after` is the age at which a backup is too old; `copies_wanted` is
+/// how many destinations there are.
+#[must_use]
+pub fn verdict(
+    catalogue: &Catalogue,
+    now: Timestamp,
+    stale_after: Duration,
+    copies_wanted: usize,
+) -> Verdict {
+    let unreadable: Vec<String> = catalogue
+        .destinations
+        .iter()
+        .filter(|d| d.problem.is_some())
+        .map(|d| d.destination.clone())
+        .collect();
+    let is_verified = |state| state == State::Verified;
+    let newest = catalogue
+        .copies()
+        .find(|(_, backup)| is_verified(backup.state));
+    let manifest = newest.and_then(|(_, backup)| backup.manifest.as_ref());
+    let name = newest.map(|(_, backup)| backup.name.clone());
+    let holds = |b: &crate::Backup| Some(&b.name) == name.as_ref() && is_verified(b.state);
+    let copies = catalogue
+        .copies()
+        .filter(|(_, backup)| holds(backup))
+        .count();
+    let age_seconds = manifest.map(|m| now.as_second() - m.taken_at.as_second());
+    let limit = i64::try_from(stale_after.as_secs()).unwrap_or(i64::MAX);
+    let all_dark = unreadable.len() == catalogue.destinations.len();
+    let safety = match age_seconds {
+        _ if all_dark => Safety::Unknown,
+        None => Safety::None,
+        Some(age) if age > limit => Safety::Stale,
+        Some(_) if copies < copies_wanted => Safety::Partial,
+        Some(_) => Safety::Safe,
+    };
+    Verdict {
+        safety,
+        newest: name,
+        taken_at: manifest.map(|m| m.taken_at),
+        age_seconds,
+        revision: manifest.map(|m| m.snapshot.revision),
+        copies,
+        copies_wanted,
+        unreadable,
+        not_trusted: catalogue
+            .copies()
+            .filter(|(_, b)| !is_verified(b.state))
+            .count(),
+    }
+}

@@ -1,0 +1,338 @@
+//! Rules that no single key can express.
+
+use crate::destination::{Location, Sse};
+use crate::layers::nearest;
+use crate::{Destination, Pipeline, STAGES};
+
+/// One broken rule.
+pub(crate) struct Problem {
+    /// The dotted key that it is about.
+    pub(crate) key: String,
+    /// What is wrong.
+    pub(crate) text: String,
+    /// What to write instead.
+    pub(crate) hint: Option<String>,
+}
+
+impl Problem {
+    fn new(key: impl Into<String>, text: impl Into<String>) -> Self {
+        Problem {
+            key: key.into(),
+            text: text.into(),
+            hint: None,
+        }
+    }
+
+    fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+/// Longer names would not fit into object names and file names.
+const NAME_LENGTH_MAX: usize = 63;
+
+/// The first broken rule, if there is one.
+pub(crate) fn check(pipeline: &Pipeline) -> Option<Problem> {
+    cluster(pipeline)
+        .or_else(|| stages(pipeline))
+        .or_else(|| programs(pipeline))
+        .or_else(|| numbers(pipeline))
+        .or_else(|| destinations(pipeline))
+        .or_else(|| prune(pipeline))
+}
+
+fn cluster(pipeline: &Pipeline) -> Option<Problem> {
+    let name = &pipeline.cluster;
+    if name.is_empty() {
+        return Some(
+            Problem::new("cluster", "the cluster has no name")
+                .hint("write cluster = \"my-cluster\""),
+        );
+    }
+    let fits = name.len() <= NAME_LENGTH_MAX
+        && name
+            .chars()
+            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_.".contains(c))
+        && name.starts_with(|c: char| c.is_ascii_alphanumeric());
+    (!fits).then(|| {
+        Problem::new(
+            "cluster",
+            format!("{name:?} cannot be part of an object's name"),
+        )
+        .hint("use up to 63 of a-z, 0-9, '-', '_' and '.', beginning with a letter or digit")
+    })
+}
+
+fn stages(pipeline: &Pipeline) -> Option<Problem> {
+    let names = &pipeline.stages;
+    if names.is_empty() {
+        return Some(Problem::new("stages", "there are no stages"));
+    }
+    for (position, name) in names.iter().enumerate() {
+        if names[..position].contains(name) {
+            return Some(Problem::new(
+                "stages",
+                format!("stage {name:?} stands there twice"),
+            ));
+        }
+        if !STAGES.contains(&name.as_str()) && !pipeline.programs.contains_key(name) {
+            let known = STAGES
+                .into_iter()
+                .chain(pipeline.programs.keys().map(String::as_str));
+            let hint = nearest(name, known).map_or_else(
+                || format!("describe it under [programs.{name}]"),
+                |key| format!("did you mean {key:?}?"),
+            );
+            return Some(Problem::new("stages", format!("stage {name:?} is not known")).hint(hint));
+        }
+    }
+    order(names)
+}
+
+/// Our own stages have one order; programs fit anywhere.
+fn order(names: &[String]) -> Option<Problem> {
+    let place = |name: &str| STAGES.iter().position(|stage| *stage == name);
+    let ours: Vec<&str> = names
+        .iter()
+        .map(String::as_str)
+        .filter(|n| place(n).is_some())
+        .collect();
+    for pair in ours.windows(2) {
+        if place(pair[0]) > place(pair[1]) {
+            return Some(
+                Problem::new(
+                    "stages",
+                    format!("{:?} comes before {:?}", pair[0], pair[1]),
+                )
+                .hint(format!("the order is {}", STAGES.join(", "))),
+            );
+        }
+    }
+    for needed in ["capture", "verify", "replicate"] {
+        if !ours.contains(&needed) {
+            return Some(
+                Problem::new("stages", format!("stage {needed:?} is missing")).hint(
+                    "a backup that was not captured, verified and replicated cannot be claimed",
+                ),
+            );
+        }
+    }
+    let first = names.first().map(String::as_str);
+    if first != Some("capture") {
+        return Some(Problem::new(
+            "stages",
+            "the first stage must be \"capture\"",
+        ));
+    }
+    let after = names
+        .iter()
+        .skip_while(|n| *n != "replicate")
+        .skip(1)
+        .find(|n| *n != "prune");
+    after.map(|name| {
+        Problem::new(
+            "stages",
+            format!("{name:?} comes after \"replicate\", where no bytes flow"),
+        )
+    })
+}
+
+fn programs(pipeline: &Pipeline) -> Option<Problem> {
+    for (name, program) in &pipeline.programs {
+        let key = format!("programs.{name}");
+        if STAGES.contains(&name.as_str()) {
+            return Some(Problem::new(
+                key,
+                format!("{name:?} is the name of a stage of Lifeboat"),
+            ));
+        }
+        if !is_plain(name) {
+            return Some(
+                Problem::new(key, format!("{name:?} is no name for a program"))
+                    .hint("use a-z, 0-9 and _"),
+            );
+        }
+        if program.command.is_empty() {
+            return Some(
+                Problem::new(key, format!("program {name:?} has no command"))
+                    .hint("write command = [\"program\", \"argument\"]"),
+            );
+        }
+        let suffix = program.suffix.strip_prefix('.').unwrap_or("");
+        if !program.suffix.is_empty() && !is_plain(suffix) {
+            return Some(Problem::new(
+                format!("{key}.suffix"),
+                "it must look like \".xyz\"",
+            ));
+        }
+        if !pipeline.stages.contains(name) {
+            return Some(
+                Problem::new(key, format!("program {name:?} has no effect"))
+                    .hint("name it in `stages`, or delete the table"),
+            );
+        }
+    }
+    None
+}
+
+fn numbers(pipeline: &Pipeline) -> Option<Problem> {
+    if !(1..=19).contains(&pipeline.compress.level) {
+        let text = format!("level {} is not from 1 to 19", pipeline.compress.level);
+        return Some(Problem::new("compress.level", text));
+    }
+    if pipeline.compress.threads > 64 {
+        return Some(Problem::new("compress.threads", "more than 64 threads"));
+    }
+    if pipeline.run.attempts == 0 {
+        return Some(Problem::new(
+            "run.attempts",
+            "without an attempt nothing is backed up",
+        ));
+    }
+    let both = pipeline.capture.cert_file.is_some() == pipeline.capture.key_file.is_some();
+    (!both).then(|| Problem::new("capture", "cert_file and key_file belong together"))
+}
+
+fn destinations(pipeline: &Pipeline) -> Option<Problem> {
+    let count = pipeline.destinations.len();
+    if count == 0 {
+        return Some(
+            Problem::new("destinations", "there is no destination")
+                .hint("add [destinations.NAME] with url = \"file:DIR\" or \"s3://BUCKET/PREFIX\""),
+        );
+    }
+    if pipeline.replicate.require.of(count) > count {
+        let text = format!("it asks for more copies than there are destinations ({count})");
+        return Some(Problem::new("replicate.require", text));
+    }
+    let encrypted = pipeline.stages.iter().any(|stage| stage == "encrypt");
+    for (name, destination) in &pipeline.destinations {
+        let problem = one_destination(name, destination);
+        if problem.is_some() {
+            return problem;
+        }
+        if destination.is_remote() && !encrypted && !pipeline.replicate.allow_plaintext {
+            let text = format!("destination {name:?} would receive plaintext Secrets");
+            return Some(
+                Problem::new(format!("destinations.{name}"), text)
+                    .hint("add \"encrypt\" to `stages`, or set replicate.allow_plaintext = true"),
+            );
+        }
+    }
+    same_place_twice(pipeline)
+}
+
+fn one_destination(name: &str, destination: &Destination) -> Option<Problem> {
+    let key = format!("destinations.{name}");
+    if !is_plain(name) {
+        return Some(
+            Problem::new(key, format!("{name:?} is no name for a destination"))
+                .hint("use a-z, 0-9 and _, so that an environment variable can name it too"),
+        );
+    }
+    let location = match destination.location() {
+        Ok(location) => location,
+        Err(text) => {
+            return Some(Problem::new(
+                format!("{key}.url"),
+                format!("{:?}: {text}", redacted(&destination.url)),
+            ));
+        }
+    };
+    if let (Location::Directory(_), Some(first)) = (&location, destination.remote_keys().first()) {
+        let text = format!("{first} has no effect on a directory");
+        return Some(Problem::new(format!("{key}.{first}"), text).hint("delete it"));
+    }
+    if destination.kms_key.is_some() && destination.sse != Some(Sse::Kms) {
+        return Some(
+            Problem::new(format!("{key}.kms_key"), "kms_key has no effect")
+                .hint("set sse = \"kms\", or delete it"),
+        );
+    }
+    const PART_BYTES_MIN: u64 = 5 << 20;
+    const PART_BYTES_MAX: u64 = 512 << 20;
+    match destination.part_bytes {
+        Some(bytes) if !(PART_BYTES_MIN..=PART_BYTES_MAX).contains(&bytes) => {
+            let text = format!("a part has from {PART_BYTES_MIN} to {PART_BYTES_MAX} bytes");
+            Some(Problem::new(format!("{key}.part_bytes"), text))
+        }
+        _ => None,
+    }
+}
+
+/// Two destinations in one place would be one copy that counts as two.
+fn same_place_twice(pipeline: &Pipeline) -> Option<Problem> {
+    let mut seen: Vec<(String, &str)> = Vec::new();
+    for (name, destination) in &pipeline.destinations {
+        let place = format!(
+            "{} {}",
+            destination.url.trim_end_matches('/'),
+            destination.endpoint.as_deref().unwrap_or_default()
+        );
+        if let Some((_, other)) = seen.iter().find(|(there, _)| *there == place) {
+            let text = format!("{name:?} and {other:?} are the same place: one copy, not two");
+            return Some(Problem::new(format!("destinations.{name}.url"), text));
+        }
+        seen.push((place, name));
+    }
+    None
+}
+
+fn prune(pipeline: &Pipeline) -> Option<Problem> {
+    let named = pipeline.stages.iter().any(|stage| stage == "prune");
+    let Some(prune) = &pipeline.prune else {
+        return named.then(|| {
+            Problem::new("stages", "stage \"prune\" has no policy")
+                .hint("add [prune], or take \"prune\" out of `stages`")
+        });
+    };
+    if jiff::tz::TimeZone::get(&prune.time_zone).is_err() {
+        let text = format!("time zone {:?} is not known", prune.time_zone);
+        return Some(
+            Problem::new("prune.time_zone", text).hint("use a name such as \"Europe/Berlin\""),
+        );
+    }
+    if !(prune.max_fraction > 0.0 && prune.max_fraction <= 1.0) {
+        return Some(Problem::new(
+            "prune.max_fraction",
+            "it must be above 0 and at most 1",
+        ));
+    }
+    if let Some(within) = &prune.within
+        && within.parse::<jiff::Span>().is_err()
+    {
+        let text = format!("{within:?} is not a length of time");
+        return Some(
+            Problem::new("prune.within", text).hint("write it like \"36h\", \"7d\" or \"1mo\""),
+        );
+    }
+    let rules = [
+        prune.last,
+        prune.hourly,
+        prune.daily,
+        prune.weekly,
+        prune.monthly,
+        prune.yearly,
+    ];
+    let empty = rules.iter().all(|rule| *rule == 0) && prune.within.is_none();
+    empty.then(|| {
+        Problem::new("prune", "the policy keeps nothing").hint("set at least one of its rules")
+    })
+}
+
+fn is_plain(name: &str) -> bool {
+    !name.is_empty()
+        && name.len() <= NAME_LENGTH_MAX
+        && name
+            .chars()
+            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+}
+
+/// What may be shown of a URL that may hold credentials.
+fn redacted(url: &str) -> String {
+    match (url.split_once("://"), url.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, rest))) => format!("{scheme}://…@{rest}"),
+        _ => url.to_owned(),
+    }
+}

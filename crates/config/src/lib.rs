@@ -1,0 +1,38 @@
+//! `pipeline.toml`: strict, layered, with line and column in its errors.
+//!
+//! Owns: the shape of the configuration, its defaults, the layers (file, then `LIFEBOAT__…`
+//! variables; the command line is each program's own) and the rules that a single key cannot
+//! express. An unknown key, or one without effect, is an error.
+//!
+//! Does not: open a secret, resolve a host, or touch anything that the configuration names.
+
+mod check;
+mod destination;
+mod error;
+mod layers;
+mod sections;
+mod values;
+
+pub use destination::{Checksum, Destination, Location, ReadBack, Sse};
+pub use error::Error;
+pub use sections::{
+    Capture, Compress, Decrypt, Encrypt, HashKvRule, MemberChoice, Pipeline, Program, Prune,
+    Replicate, Require, Run, Verify,
+};
+pub use values::Duration;
+
+/// The reference pipeline, as shipped.
+pub const REFERENCE: &str = include_str!("../../../pipeline.toml");
+
+/// Stages that a pipeline may name, in the only order that makes sense.
+pub const STAGES: [&str; 6] = [
+    "capture",
+    "verify",
+    "compress",
+    "encrypt",
+    "replicate",
+    "prune",
+];
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,241 @@
+use super::*;
+use contract::Failure;
+use figment::providers::Env;
+
+fn parse(text: &str) -> Result<Pipeline, Error> {
+    // A prefix that nobody uses: the environment of the test must not matter.
+    Pipeline::parse("pipeline.toml", text, Env::prefixed("LIFEBOAT_NOT_SET__"))
+}
+
+fn minimal(extra: &str) -> String {
+    format!(
+        "cluster = \"c\"\nstages = [\"capture\", \"verify\", \"replicate\"]\n\
+         [destinations.a]\nurl = \"file:a\"\n{extra}"
+    )
+}
+
+fn problem(text: &str) -> String {
+    let error = parse(text).unwrap_err();
+    match error.hint() {
+        Some(hint) => format!("{error} / {hint}"),
+        None => error.to_string(),
+    }
+}
+
+#[test]
+fn the_reference_holds_the_defaults() {
+    let shipped = parse(REFERENCE).unwrap();
+    let defaults = Pipeline::default();
+    assert_eq!(shipped.run, defaults.run);
+    assert_eq!(shipped.verify, defaults.verify);
+    assert_eq!(shipped.compress, defaults.compress);
+    assert_eq!(shipped.replicate, defaults.replicate);
+    assert_eq!(shipped.stages, defaults.stages);
+    let capture = Capture {
+        endpoints: shipped.capture.endpoints.clone(),
+        ..Capture::default()
+    };
+    assert_eq!(shipped.capture, capture);
+}
+
+/// Every key of the configuration stands in the shipped file, if only as a comment.
+#[test]
+fn the_reference_is_complete() {
+    let everything = Pipeline {
+        prune: Some(Prune {
+            within: Some("2d".into()),
+            ..Prune::default()
+        }),
+        ..Pipeline::default()
+    };
+    let json = serde_json::to_value(&everything).unwrap();
+    let mut keys = Vec::new();
+    for (section, value) in json.as_object().unwrap() {
+        keys.push(section.clone());
+        keys.extend(
+            value
+                .as_object()
+                .into_iter()
+                .flatten()
+                .map(|(key, _)| key.clone()),
+        );
+    }
+    let destination = serde_json::to_value(Destination {
+        region: Some(String::new()),
+        kms_key: Some(String::new()),
+        ..Destination::default()
+    });
+    keys.extend(destination.unwrap().as_object().unwrap().keys().cloned());
+    for key in keys {
+        assert!(
+            REFERENCE.contains(&key),
+            "pipeline.toml does not mention {key}"
+        );
+    }
+}
+
+#[test]
+fn an_unknown_key_is_named_with_its_place_and_a_suggestion() {
+    assert_eq!(
+        problem(&minimal("[compress]\nlevle = 3\n")),
+        "pipeline.toml:6:1: unknown field `levle`, expected `level` or `threads` \
+         / did you mean \"level\"?"
+    );
+}
+
+#[test]
+fn a_syntax_error_is_named_with_its_place() {
+    assert!(problem("cluster = \n").starts_with("pipeline.toml:1:"));
+    assert!(problem("cluster = 7\n").starts_with("pipeline.toml:1:11: invalid type"));
+}
+
+#[test]
+fn an_empty_file_asks_for_the_cluster_first() {
+    assert!(problem("").contains("the cluster has no name"));
+}
+
+#[test]
+fn byte_order_mark_and_carriage_returns_are_no_obstacle() {
+    let text = format!("\u{feff}{}", minimal("").replace('\n', "\r\n"));
+    assert_eq!(parse(&text).unwrap(), parse(&minimal("")).unwrap());
+}
+
+#[test]
+fn stages_have_one_order() {
+    let with =
+        |stages: &str| minimal("").replace("[\"capture\", \"verify\", \"replicate\"]", stages);
+    let expect = |stages: &str, text: &str| {
+        let found = problem(&with(stages));
+        assert!(found.contains(text), "{stages}: {found}");
+    };
+    expect(
+        r#"["capture", "verify", "encrypt", "compress", "replicate"]"#,
+        "\"encrypt\" comes before",
+    );
+    expect(r#"["capture", "verify", "verify", "replicate"]"#, "twice");
+    expect(
+        r#"["capture", "verfy", "replicate"]"#,
+        "did you mean \"verify\"?",
+    );
+    expect(r#"["capture", "replicate"]"#, "\"verify\" is missing");
+    expect(r#"["capture", "verify"]"#, "\"replicate\" is missing");
+    expect(
+        r#"["capture", "verify", "scan", "replicate"]"#,
+        "[programs.scan]",
+    );
+    expect("[]", "there are no stages");
+    assert!(problem(&with(r#"["capture", "verify", "replicate", "prune"]"#)).contains("no policy"));
+}
+
+#[test]
+fn a_key_without_effect_is_an_error() {
+    let found = problem(&minimal("region = \"eu\"\n"));
+    assert_eq!(
+        found,
+        "pipeline.toml:5:1: region has no effect on a directory / delete it"
+    );
+    let text = minimal("[programs.scan]\ncommand = [\"true\"]\n");
+    assert!(problem(&text).contains("program \"scan\" has no effect"));
+}
+
+#[test]
+fn plaintext_does_not_leave_the_machine_unasked() {
+    let text = minimal("[destinations.b]\nurl = \"s3://bucket/etcd\"\n");
+    assert!(problem(&text).contains("would receive plaintext Secrets"));
+    parse(&format!("{text}[replicate]\nallow_plaintext = true\n")).unwrap();
+}
+
+#[test]
+fn credentials_in_a_url_are_refused_and_not_repeated() {
+    let text = minimal("[destinations.b]\nurl = \"s3://key:hunter2@bucket/etcd\"\n");
+    let found = problem(&text);
+    assert!(
+        found.contains("credentials_file") && !found.contains("hunter2"),
+        "{found}"
+    );
+}
+
+#[test]
+fn one_place_does_not_count_twice() {
+    let text = minimal("[destinations.b]\nurl = \"file:a/\"\n");
+    assert!(problem(&text).contains("one copy, not two"));
+}
+
+#[test]
+fn require_cannot_ask_for_more_than_there_is() {
+    let with = |value: &str| minimal(&format!("[replicate]\nrequire = {value}\n"));
+    assert!(problem(&with("2")).contains("more copies than there are destinations (1)"));
+    assert!(problem(&with("0")).contains("a number above 0"));
+    assert!(problem(&with("\"some\"")).contains("majority"));
+    assert_eq!(
+        parse(&with("\"majority\""))
+            .unwrap()
+            .replicate
+            .require
+            .of(3),
+        2
+    );
+}
+
+#[test]
+fn durations_read_like_people_write_them() {
+    let with = |value: &str| minimal(&format!("[run]\nstale_after = \"{value}\"\n"));
+    assert_eq!(
+        parse(&with("2d")).unwrap().run.stale_after,
+        Duration::from_secs(172_800)
+    );
+    assert_eq!(
+        parse(&with("90m")).unwrap().run.stale_after,
+        Duration::from_secs(5400)
+    );
+    for bad in ["", "0s", "-1h", "soon", "3 bananas"] {
+        assert!(problem(&with(bad)).contains("is not a duration"), "{bad}");
+    }
+}
+
+#[test]
+fn locations() {
+    let of = |url: &str| {
+        Destination {
+            url: url.into(),
+            ..Destination::default()
+        }
+        .location()
+    };
+    assert_eq!(of("file:a/b").unwrap(), Location::Directory("a/b".into()));
+    assert_eq!(
+        of("file:///a/b").unwrap(),
+        Location::Directory("/a/b".into())
+    );
+    let s3 = Location::S3 {
+        bucket: "bucket".into(),
+        prefix: "a/b".into(),
+    };
+    assert_eq!(of("s3://bucket/a/b/").unwrap(), s3);
+    for bad in [
+        "",
+        "bucket",
+        "file:",
+        "s3:///x",
+        "ftp://x/y",
+        "s3://b/x?y=z",
+    ] {
+        assert!(of(bad).is_err(), "{bad}");
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_text_makes_it_panic(text in "\\PC{0,300}") {
+        let _ = parse(&text);
+    }
+
+    /// Mutations of the real file reach further than random text.
+    #[test]
+    fn no_damaged_reference_makes_it_panic(at in 0..REFERENCE.len(), with in "\\PC{0,3}") {
+        let mut text: String = REFERENCE.chars().take(at).collect();
+        text.push_str(&with);
+        text.extend(REFERENCE.chars().skip(at + 1));
+        let _ = parse(&text);
+    }
+}

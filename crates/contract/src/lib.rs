@@ -1,0 +1,35 @@
+//! The stage contract: what makes separate programs one pipeline.
+//!
+//! Owns: the exit codes, the run directory with its plan and receipts, the streams between
+//! stages, the logs and the way a stage begins and ends. `docs/stage-contract.md` says the
+//! same for people who write a stage of their own.
+//!
+//! Does not: know etcd, compression, encryption or any store. Nothing here touches a network.
+
+mod clock;
+mod digest;
+mod exit;
+mod failure;
+mod job;
+mod log;
+mod plan;
+mod progress;
+mod receipt;
+mod run_dir;
+mod stage;
+mod stream;
+
+pub mod facts;
+
+pub use clock::Clock;
+pub use digest::{Digest, Hasher};
+pub use exit::Exit;
+pub use failure::{Blame, Failure, report};
+pub use job::{Error, Job};
+pub use log::{LogFormat, init as init_logs};
+pub use plan::{Plan, Previous, RunId, Step};
+pub use progress::{PROGRESS_TARGET, Progress};
+pub use receipt::{Receipt, Waited};
+pub use run_dir::{RunDir, RunDirError};
+pub use stage::{StageArgs, StreamArgs, stage_main};
+pub use stream::{Sink, Source, StreamError};

@@ -1,0 +1,86 @@
+//! How every stage begins and ends: arguments, umask, logs, and the one place where its error
+//! becomes a message and an exit code.
+
+use crate::{Exit, Failure, LogFormat, report};
+use clap::Args;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Arguments that every stage has.
+#[derive(Debug, Clone, Args)]
+pub struct StageArgs {
+    /// The pipeline's configuration. Without it every setting has its default, and only the
+    /// command line and LIFEBOAT__… variables change it.
+    #[arg(
+        long,
+        short = 'c',
+        value_name = "FILE",
+        env = "LIFEBOAT_CONFIG",
+        global = true
+    )]
+    pub config: Option<PathBuf>,
+
+    /// Take relative paths, here and in the configuration, from this directory.
+    #[arg(long, short = 'C', value_name = "DIR", global = true)]
+    pub directory: Option<PathBuf>,
+
+    /// How logs look: human on a terminal and JSON otherwise, or always one of the two.
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        env = "LIFEBOAT_LOG",
+        default_value = "auto",
+        global = true
+    )]
+    pub log: LogFormat,
+
+    #[command(flatten)]
+    /// The streams.
+    pub streams: StreamArgs,
+}
+
+/// Where the bytes come from and go to.
+#[derive(Debug, Clone, Default, Args)]
+pub struct StreamArgs {
+    /// The directory of the run: receipts are checked and written. Without it the stage is an
+    /// ordinary filter.
+    #[arg(long, value_name = "DIR", env = "LIFEBOAT_RUN_DIR")]
+    pub run_dir: Option<PathBuf>,
+
+    /// Read from this file or FIFO; `-` is standard input.
+    #[arg(long, short = 'i', value_name = "FILE")]
+    pub input: Option<PathBuf>,
+
+    /// Write to this new file, or to this FIFO; `-` is standard output.
+    #[arg(long, short = 'o', value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+/// Runs a stage: private umask, working directory, logs, then `run`, whose error is reported
+/// here and nowhere else.
+pub fn stage_main<E: Failure>(
+    stage: &'static str,
+    args: &StageArgs,
+    run: impl FnOnce() -> Result<Exit, E>,
+) -> ExitCode {
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+    crate::init_logs(args.log, stage);
+    if let Some(directory) = &args.directory
+        && let Err(e) = std::env::set_current_dir(directory)
+    {
+        tracing::error!(
+            code = Exit::Usage.code(),
+            causes = e.to_string(),
+            "cannot work in the directory {}",
+            directory.display()
+        );
+        return Exit::Usage.into();
+    }
+    // The panic message is on stderr already; the exit code must still come from the table.
+    match catch_unwind(AssertUnwindSafe(run)) {
+        Ok(Ok(exit)) => exit.into(),
+        Ok(Err(failure)) => report(&failure).into(),
+        Err(_) => Exit::Bug.into(),
+    }
+}

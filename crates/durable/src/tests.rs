@@ -1,0 +1,118 @@
+use super::*;
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+
+fn mode(path: &Path) -> u32 {
+    path.metadata().unwrap().permissions().mode() & 0o777
+}
+
+#[test]
+fn a_file_appears_whole_and_private() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a");
+    let mut file = NewFile::create(&path).unwrap();
+    file.write_all(b"bytes").unwrap();
+    assert!(!path.exists());
+    file.publish_new().unwrap();
+    assert_eq!(std::fs::read(&path).unwrap(), b"bytes");
+    assert_eq!(mode(&path), 0o600);
+}
+
+#[test]
+fn the_fall_back_behaves_the_same() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a");
+    let mut file = NewFile::create_named(&path).unwrap();
+    file.write_all(b"bytes").unwrap();
+    assert!(!path.exists());
+    file.publish_new().unwrap();
+    assert_eq!(std::fs::read(&path).unwrap(), b"bytes");
+    assert_eq!(mode(&path), 0o600);
+    assert_eq!(
+        std::fs::read_dir(dir.path()).unwrap().count(),
+        1,
+        "no partial file is left"
+    );
+}
+
+#[test]
+fn an_unpublished_file_leaves_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    for named in [false, true] {
+        let path = dir.path().join("a");
+        let make = if named {
+            NewFile::create_named
+        } else {
+            NewFile::create
+        };
+        let mut file = make(&path).unwrap();
+        file.write_all(b"half").unwrap();
+        drop(file);
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+}
+
+#[test]
+fn a_taken_name_is_never_overwritten() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a");
+    let early = NewFile::create(&path).unwrap();
+    let early_named = NewFile::create_named(&path).unwrap();
+    write_new(&path, b"first").unwrap();
+    assert!(matches!(
+        write_new(&path, b"second"),
+        Err(Error::AlreadyExists(_))
+    ));
+    assert!(matches!(early.publish_new(), Err(Error::AlreadyExists(_))));
+    assert!(matches!(
+        early_named.publish_new(),
+        Err(Error::AlreadyExists(_))
+    ));
+    assert_eq!(std::fs::read(&path).unwrap(), b"first");
+}
+
+#[test]
+fn replace_puts_the_new_file_over_the_old() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a");
+    replace(&path, b"first").unwrap();
+    replace(&path, b"second").unwrap();
+    assert_eq!(std::fs::read(&path).unwrap(), b"second");
+    assert_eq!(mode(&path), 0o600);
+}
+
+#[test]
+fn directories_are_private_all_the_way() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a/b/c");
+    create_private_dir(&path).unwrap();
+    create_private_dir(&path).unwrap();
+    for made in ["a", "a/b", "a/b/c"] {
+        assert_eq!(mode(&dir.path().join(made)), 0o700);
+    }
+    write_new(&dir.path().join("file"), b"").unwrap();
+    assert!(create_private_dir(&dir.path().join("file/x")).is_err());
+}
+
+#[test]
+fn a_scratch_file_has_no_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut file = scratch_file(dir.path()).unwrap();
+    file.write_all(b"secret").unwrap();
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_full_disk_is_named() {
+    let full = Path::new("/dev/full");
+    let error = File::options()
+        .write(true)
+        .open(full)
+        .unwrap()
+        .write_all(b"x")
+        .unwrap_err();
+    assert!(matches!(
+        Error::new("write", full, error),
+        Error::NoSpace { .. }
+    ));
+}
