@@ -1,0 +1,62 @@
+//! The command line, as it was typed. What it means together with the configuration and the
+//! environment is decided in `settings`.
+
+use clap::Parser;
+use config::MemberChoice;
+use contract::StageArgs;
+use std::path::PathBuf;
+
+/// Captures a snapshot from a live etcd.
+///
+/// A setting comes from the command line, else from [capture] of the configuration, else from
+/// etcdctl's ETCDCTL_… variables, else from where kubeadm puts its certificates.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "lifeboat-capture", version)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    pub(crate) stage: StageArgs,
+
+    /// Where etcd is, separated by commas.
+    #[arg(long, value_name = "URL", value_delimiter = ',')]
+    pub(crate) endpoints: Vec<String>,
+
+    /// The certificate authority of the servers.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) cacert: Option<PathBuf>,
+
+    /// The client's certificate.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) cert: Option<PathBuf>,
+
+    /// The client's key.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: Option<PathBuf>,
+
+    /// The name to expect in the server's certificate, when it is not the endpoint's.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) server_name: Option<String>,
+
+    /// The user, where etcd's own authentication is on.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) user: Option<String>,
+
+    /// The file with that user's password.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) password_file: Option<PathBuf>,
+
+    /// Which member gives the snapshot: follower, leader, rotate, or its name, id or endpoint.
+    #[arg(long, value_name = "MEMBER")]
+    pub(crate) member: Option<MemberChoice>,
+
+    /// Ask this member only when no other is fit: its id in hex. For a second attempt.
+    #[arg(long, value_name = "ID", value_parser = member_id)]
+    pub(crate) avoid_member: Option<u64>,
+
+    /// Connect, look and ask for the first bytes, but capture nothing. Prints one JSON object.
+    #[arg(long)]
+    pub(crate) check: bool,
+}
+
+fn member_id(text: &str) -> Result<u64, String> {
+    u64::from_str_radix(text, 16).map_err(|_| "expected the id of a member, in hex".to_owned())
+}

@@ -1,0 +1,165 @@
+//! `--check`: everything that a capture does up to the first bytes, as one JSON object.
+//!
+//! `lifeboat check` puts it on one screen with the answers of the other stages. A failed check
+//! does not hide the later ones where they can still be made. Nothing is written to the output.
+
+use crate::args::Args;
+use crate::barrier;
+use crate::choice::choose;
+use crate::connection::hex_id;
+use crate::error::Error;
+use crate::order::Order;
+use crate::settings::Settings;
+use crate::stage::{nobody, runtime, settings, wish};
+use crate::stream::{LiveMessages, Messages};
+use crate::survey::{Sighting, Survey};
+use crate::trouble::Trouble;
+use contract::{Exit, Failure};
+use serde::Serialize;
+use std::io::Write;
+use std::sync::Arc;
+use tokio::time::timeout;
+
+/// The answer.
+#[derive(Debug, Serialize)]
+struct Report {
+    stage: &'static str,
+    ok: bool,
+    checks: Vec<Check>,
+    #[serde(skip)]
+    exit: Exit,
+}
+
+#[derive(Debug, Serialize)]
+struct Check {
+    name: String,
+    ok: bool,
+    detail: String,
+}
+
+impl Report {
+    fn new() -> Self {
+        Report { stage: "capture", ok: true, checks: Vec::new(), exit: Exit::Ok }
+    }
+
+    fn good(&mut self, name: impl Into<String>, detail: impl Into<String>) {
+        self.checks.push(Check { name: name.into(), ok: true, detail: detail.into() });
+    }
+
+    /// The first failed check decides the exit code.
+    fn bad(&mut self, name: impl Into<String>, detail: impl Into<String>, exit: Exit) {
+        self.ok = false;
+        if self.exit == Exit::Ok {
+            self.exit = exit;
+        }
+        self.checks.push(Check { name: name.into(), ok: false, detail: detail.into() });
+    }
+
+    fn failed(&mut self, name: impl Into<String>, error: &Error) {
+        let cause = std::error::Error::source(error);
+        let cause = cause.map_or_else(String::new, |cause| format!(": {cause}"));
+        let hint = error.hint().map_or_else(String::new, |hint| format!("; {hint}"));
+        self.bad(name, format!("{error}{cause}{hint}"), error.exit());
+    }
+
+    fn trouble(&mut self, name: impl Into<String>, trouble: &Trouble) {
+        let hint = trouble.hint().map_or_else(String::new, |hint| format!("; {hint}"));
+        self.bad(name, format!("{trouble}{hint}"), trouble.exit());
+    }
+}
+
+/// Checks and prints. The exit code is that of the first check that failed.
+pub(crate) fn run(args: &Args) -> Result<Exit, Error> {
+    let mut report = Report::new();
+    match settings(args) {
+        Ok(settings) => {
+            let runtime = runtime()?;
+            runtime.block_on(check_cluster(&Arc::new(settings), &mut report));
+            runtime.shutdown_background();
+        }
+        Err(error) => report.failed("settings", &error),
+    }
+    let text = serde_json::to_string(&report).map_err(|e| Error::Answer(e.into()))?;
+    writeln!(std::io::stdout(), "{text}").map_err(Error::Answer)?;
+    Ok(report.exit)
+}
+
+async fn check_cluster(settings: &Arc<Settings>, report: &mut Report) {
+    let survey = match Survey::take(settings).await {
+        Ok(survey) => survey,
+        Err(Error::NoMember { unreachable }) => {
+            for there in unreachable {
+                report.trouble(format!("endpoint {}", there.endpoint), &there.trouble);
+            }
+            return;
+        }
+        Err(error) => return report.failed("cluster", &error),
+    };
+    check_members(&survey, report);
+    let choice = choose(&survey.seen(), &wish(settings, 0, true));
+    let Some(&best) = choice.order.first() else {
+        let error = nobody(&survey, &choice, &settings.member);
+        return report.failed("member", &error);
+    };
+    let sighting = &survey.sightings[best];
+    report.good("member", format!("{} would give the snapshot", sighting.title()));
+    match barrier::read(sighting).await {
+        Ok(revision) => report.good("quorum", format!("the cluster is at revision {revision}")),
+        Err(trouble) => report.trouble("quorum", &trouble),
+    }
+    check_snapshot(sighting, settings, report).await;
+}
+
+fn check_members(survey: &Survey, report: &mut Report) {
+    for there in survey.strays() {
+        report.trouble(format!("endpoint {}", there.endpoint), &there.trouble);
+    }
+    for sighting in &survey.sightings {
+        let status = &sighting.status;
+        let role = match status.leader {
+            _ if status.is_learner => "learner",
+            0 => "without a leader",
+            leader if leader == status.member_id => "leader",
+            _ => "follower",
+        };
+        let (id, version) = (hex_id(status.member_id), &status.version);
+        let detail = format!(
+            "member {:?} ({id}), etcd {version}, {role}, revision {}, {} bytes",
+            sighting.name, status.revision, status.db_bytes
+        );
+        report.good(format!("endpoint {}", sighting.connection.endpoint()), detail);
+    }
+    for silent in &survey.silent {
+        let name = format!("member {:?} ({})", silent.name, hex_id(silent.id));
+        report.bad(name, silent.reason.clone(), Exit::Transient);
+    }
+    match survey.alarms.as_slice() {
+        [] => report.good("alarms", "none"),
+        alarms => {
+            let each = alarms.iter().map(|a| format!("{} of member {}", a.alarm, a.member_id));
+            let detail = each.collect::<Vec<_>>().join(", ");
+            report.bad("alarms", detail, Exit::Transient);
+        }
+    }
+}
+
+/// Begins a snapshot, reads its first message and lets it go.
+async fn check_snapshot(sighting: &Sighting, settings: &Settings, report: &mut Report) {
+    let begun = async {
+        let mut messages = LiveMessages::begin(&sighting.connection).await?;
+        messages.next().await
+    };
+    let mut order = Order::default();
+    match timeout(settings.stall_timeout, begun).await {
+        Ok(Ok(Some(message))) => match order.accept(&message) {
+            Ok(_) => {
+                let bytes = order.total().unwrap_or(0);
+                report.good("snapshot", format!("{bytes} bytes would come"));
+            }
+            Err(flaw) => report.bad("snapshot", flaw.to_string(), flaw.exit()),
+        },
+        Ok(Ok(None)) => report.bad("snapshot", "the stream is empty", Exit::Corrupt),
+        Ok(Err(trouble)) => report.trouble("snapshot", &trouble),
+        Err(_) => report.bad("snapshot", "etcd sends nothing", Exit::Transient),
+    }
+}

@@ -1,0 +1,260 @@
+//! One connection to one member, and the few requests that capture makes over it.
+//!
+//! Invariants: a channel never balances over several members, so that status, barrier, snapshot
+//! and HashKV of one [`Connection`] come from one and the same member; each request but the
+//! stream itself has a limit in time; errors leave here as [`Trouble`].
+
+use crate::endpoint::Endpoint;
+use crate::probe;
+use crate::settings::{Login, Settings, Tls};
+use crate::trouble::Trouble;
+use contract::facts;
+use etcd_client::{
+    AlarmAction, AlarmType, Certificate, Channel, Client, ConnectOptions, GetOptions, Identity,
+    SnapshotStreaming, TlsOptions,
+};
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The name of the barrier's request in messages.
+pub(crate) const LINEARIZABLE_READ: &str = "linearizable read";
+
+/// For one small request. etcd itself gives up after about seven seconds without a leader.
+const REQUEST_LIMIT: Duration = Duration::from_secs(10);
+/// A stream comes at `window / round trip`: 16 MiB fill a 1 Gbit/s line over 130 ms.
+const STREAM_WINDOW_BYTES: u32 = 16 << 20;
+/// Larger than the stream's, so that a snapshot that nobody takes cannot hold up HashKV.
+const CONNECTION_WINDOW_BYTES: u32 = 32 << 20;
+const TCP_KEEPALIVE: Duration = Duration::from_secs(30);
+/// Any key does: only the answer's revision counts.
+const BARRIER_KEY: &str = "\0";
+
+/// What one member says about itself.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Status {
+    pub(crate) cluster_id: u64,
+    pub(crate) member_id: u64,
+    pub(crate) version: String,
+    /// 0 if it sees none.
+    pub(crate) leader: u64,
+    pub(crate) raft_term: u64,
+    pub(crate) raft_index: u64,
+    pub(crate) raft_applied_index: u64,
+    pub(crate) revision: i64,
+    pub(crate) db_bytes: u64,
+    pub(crate) db_bytes_in_use: u64,
+    pub(crate) is_learner: bool,
+    /// Such as `etcdserver: no leader`, and one for each alarm.
+    pub(crate) errors: Vec<String>,
+    /// The version that a downgrade under way leads to.
+    pub(crate) downgrade_to: Option<String>,
+}
+
+/// One member as the cluster lists it.
+#[derive(Debug, Clone)]
+pub(crate) struct Listed {
+    pub(crate) id: u64,
+    pub(crate) name: String,
+    pub(crate) peer_urls: Vec<String>,
+    pub(crate) client_urls: Vec<String>,
+    pub(crate) is_learner: bool,
+}
+
+/// An answer to HashKV.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct HashKv {
+    pub(crate) hash: u32,
+    pub(crate) compact_revision: i64,
+}
+
+/// A connection to one member.
+#[derive(Clone)]
+pub(crate) struct Connection {
+    endpoint: Endpoint,
+    client: Client,
+}
+
+impl Connection {
+    /// Connects, logs in, and asks for the status, which proves that etcd is there.
+    ///
+    /// # Errors
+    /// What is wrong with the endpoint.
+    pub(crate) async fn open(
+        endpoint: &Endpoint,
+        settings: &Arc<Settings>,
+    ) -> Result<(Self, Status), Trouble> {
+        match Self::try_open(endpoint, settings).await {
+            Ok(opened) => Ok(opened),
+            Err(trouble) => Err(probe::explain(endpoint, settings, trouble).await),
+        }
+    }
+
+    async fn try_open(endpoint: &Endpoint, settings: &Settings) -> Result<(Self, Status), Trouble> {
+        let limit = settings.connect_timeout;
+        let channel = within("connect", limit, connect(endpoint, settings)).await?;
+        let client = match log_in(channel.clone(), settings.login.as_ref()).await {
+            // Where nobody has to log in a backup must not fail for it. etcdctl does the same.
+            Err(Trouble::AuthenticationOff) => {
+                tracing::warn!(%endpoint, "a user is configured, but authentication is off");
+                log_in(channel, None).await?
+            }
+            result => result?,
+        };
+        let connection = Connection { endpoint: endpoint.clone(), client };
+        let status = connection.status().await?;
+        Ok((connection, status))
+    }
+
+    /// Where it leads.
+    pub(crate) fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    pub(crate) async fn status(&self) -> Result<Status, Trouble> {
+        let mut client = self.client.maintenance_client();
+        let answer = request("status", client.status()).await?;
+        let header = answer.header();
+        let downgrade = answer.downgrade_info().filter(|info| info.enabled());
+        Ok(Status {
+            cluster_id: header.map_or(0, etcd_client::ResponseHeader::cluster_id),
+            member_id: header.map_or(0, etcd_client::ResponseHeader::member_id),
+            version: answer.version().to_owned(),
+            leader: answer.leader(),
+            raft_term: answer.raft_term(),
+            raft_index: answer.raft_index(),
+            raft_applied_index: answer.raft_applied_index(),
+            revision: header.map_or(0, etcd_client::ResponseHeader::revision),
+            db_bytes: u64::try_from(answer.db_size()).unwrap_or(0),
+            db_bytes_in_use: u64::try_from(answer.raft_used_db_size()).unwrap_or(0),
+            is_learner: answer.is_learner(),
+            errors: answer.errors().to_vec(),
+            downgrade_to: downgrade.map(|info| info.target_version().to_owned()),
+        })
+    }
+
+    /// The members as this one knows them. After a linearizable read over the same connection
+    /// the list is at least as new as that read.
+    pub(crate) async fn members(&self) -> Result<Vec<Listed>, Trouble> {
+        let mut client = self.client.cluster_client();
+        let answer = request("member list", client.member_list()).await?;
+        let listed = answer.members().iter().map(|member| Listed {
+            id: member.id(),
+            name: member.name().to_owned(),
+            peer_urls: member.peer_urls().to_vec(),
+            client_urls: member.client_urls().to_vec(),
+            is_learner: member.is_learner(),
+        });
+        Ok(listed.collect())
+    }
+
+    /// The alarms that are raised. etcd asks the whole cluster, so this needs a quorum.
+    pub(crate) async fn alarms(&self) -> Result<Vec<facts::Alarm>, Trouble> {
+        let mut client = self.client.maintenance_client();
+        let asked = client.alarm(AlarmAction::Get, AlarmType::None, None);
+        let answer = request("alarm list", asked).await?;
+        let raised = answer.alarms().iter().map(|alarm| facts::Alarm {
+            member_id: hex_id(alarm.member_id()),
+            alarm: match alarm.alarm() {
+                AlarmType::Nospace => "NOSPACE".to_owned(),
+                AlarmType::Corrupt => "CORRUPT".to_owned(),
+                AlarmType::None => "UNKNOWN".to_owned(),
+            },
+        });
+        Ok(raised.collect())
+    }
+
+    /// The cluster's revision and the member that answered. Once the answer is here, that member
+    /// has applied every write that anybody knew to be done when the question was asked.
+    pub(crate) async fn linearizable_revision(&self) -> Result<(i64, u64), Trouble> {
+        let mut client = self.client.kv_client();
+        let options = GetOptions::new().with_count_only().with_limit(1);
+        let asked = client.get(BARRIER_KEY, Some(options));
+        let answer = request(LINEARIZABLE_READ, asked).await?;
+        let header = answer.header();
+        Ok((
+            header.map_or(0, etcd_client::ResponseHeader::revision),
+            header.map_or(0, etcd_client::ResponseHeader::member_id),
+        ))
+    }
+
+    /// HashKV at `revision`. It reads every key, so that its limit is the caller's.
+    pub(crate) async fn hash_kv(&self, revision: i64) -> Result<HashKv, Trouble> {
+        let mut client = self.client.maintenance_client();
+        let answer = client.hash_kv(revision).await.map_err(|e| Trouble::of(&e))?;
+        Ok(HashKv { hash: answer.hash(), compact_revision: answer.compact_version() })
+    }
+
+    /// Begins the snapshot.
+    pub(crate) async fn snapshot(&self) -> Result<SnapshotStreaming, Trouble> {
+        let mut client = self.client.maintenance_client();
+        request("snapshot", client.snapshot()).await
+    }
+}
+
+/// A 64-bit id of etcd, as `etcdctl` prints it.
+pub(crate) fn hex_id(id: u64) -> String {
+    format!("{id:x}")
+}
+
+async fn connect(
+    endpoint: &Endpoint,
+    settings: &Settings,
+) -> Result<tonic::transport::Channel, Trouble> {
+    let wrong = |e: tonic::transport::Error| Trouble::of_chain(&e);
+    let mut transport = tonic::transport::Endpoint::from_shared(endpoint.url().to_owned())
+        .map_err(wrong)?
+        .connect_timeout(settings.connect_timeout)
+        .tcp_keepalive(Some(TCP_KEEPALIVE))
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES);
+    if endpoint.is_tls() {
+        transport = transport.tls_config(tls_of(&settings.tls)).map_err(wrong)?;
+    }
+    transport.connect().await.map_err(wrong)
+}
+
+fn tls_of(tls: &Tls) -> TlsOptions {
+    let mut options = match &tls.authority {
+        Some(pem) => TlsOptions::new().ca_certificate(Certificate::from_pem(pem)),
+        None => TlsOptions::new().with_native_roots(),
+    };
+    if let Some((certificate, key)) = &tls.identity {
+        options = options.identity(Identity::from_pem(certificate, key));
+    }
+    if let Some(name) = &tls.server_name {
+        options = options.domain_name(name);
+    }
+    options
+}
+
+async fn log_in(
+    channel: tonic::transport::Channel,
+    login: Option<&Login>,
+) -> Result<Client, Trouble> {
+    let options = login.map(|login| {
+        ConnectOptions::new()
+            .with_user(&login.user, login.password.expose())
+            .with_auto_token_refresh(true)
+    });
+    request("log in", Client::from_channel(Channel::Tonic(channel), options)).await
+}
+
+async fn request<T>(
+    name: &'static str,
+    asked: impl Future<Output = Result<T, etcd_client::Error>>,
+) -> Result<T, Trouble> {
+    let answered = async { asked.await.map_err(|e| Trouble::of(&e)) };
+    within(name, REQUEST_LIMIT, answered).await
+}
+
+async fn within<T>(
+    request: &'static str,
+    limit: Duration,
+    answered: impl Future<Output = Result<T, Trouble>>,
+) -> Result<T, Trouble> {
+    match tokio::time::timeout(limit, answered).await {
+        Ok(result) => result,
+        Err(_) => Err(Trouble::TimedOut { request, limit }),
+    }
+}

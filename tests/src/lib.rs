@@ -1,0 +1,29 @@
+//! End to end, against real servers: the harness that the tests of this package share.
+//!
+//! Owns: finding the servers in the cache, starting and ending them, filling them with known
+//! objects, running the workspace's own binaries, and reporting what was skipped.
+//! Everything listens on 127.0.0.1 only, every credential is explicit, every child is ended when
+//! its handle is dropped, and every wait has a named limit.
+//!
+//! Does not: fetch anything (`tests/servers/get.sh` does), nor judge what the servers answer
+//! (the files in `tests/tests` do).
+
+pub mod binaries;
+pub mod cluster;
+mod error;
+pub mod load;
+pub mod objects;
+mod ports;
+mod process;
+pub mod s3;
+pub mod servers;
+pub mod site;
+pub mod skips;
+pub mod tls;
+
+pub use cluster::{Cluster, ClusterSpec};
+pub use error::Error;
+pub use objects::LoadSpec;
+pub use process::{Server, run, wait_until};
+pub use servers::{Etcd, EtcdVersion};
+pub use skips::skip;

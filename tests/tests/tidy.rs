@@ -1,0 +1,139 @@
+//! The rules of the house that no compiler keeps: every file says what it owns, files and
+//! functions stay readable, and nothing of one machine gets into the tree.
+
+#![allow(clippy::unwrap_used, reason = "functions that tests share are not seen as tests")]
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Lines of one file without its unit tests. A longer one holds more than one thing.
+const FILE_LINES_MAX: usize = 600;
+/// Lines of one function: what fits on a screen.
+const FUNCTION_LINES_MAX: usize = 70;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()
+}
+
+/// Every file that git knows or would add.
+fn files() -> Vec<PathBuf> {
+    let list = ["ls-files", "--cached", "--others", "--exclude-standard"];
+    let output = Command::new("git").args(list).current_dir(root()).output().unwrap();
+    assert!(output.status.success(), "git ls-files failed");
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.lines().map(|line| root().join(line)).filter(|path| path.is_file()).collect()
+}
+
+fn sources() -> Vec<(PathBuf, String)> {
+    let is_source = |path: &PathBuf| path.extension().is_some_and(|e| e == "rs");
+    let read = |path: PathBuf| {
+        let text = std::fs::read_to_string(&path).unwrap();
+        (path, text)
+    };
+    let all: Vec<_> = files().into_iter().filter(is_source).map(read).collect();
+    assert!(all.len() > 50, "the sources were not found");
+    all
+}
+
+fn complain(problems: &[String]) {
+    assert!(problems.is_empty(), "\n{}", problems.join("\n"));
+}
+
+#[test]
+fn every_file_begins_with_what_it_owns() {
+    let begins = |text: &str| text.starts_with("//! ");
+    let without = sources().into_iter().filter(|(path, text)| {
+        !begins(text) && !path.ends_with("tests.rs") && !path.components().any(|c| c.as_os_str() == "tests")
+    });
+    let problems: Vec<String> =
+        without.map(|(path, _)| format!("{} does not begin with //!", path.display())).collect();
+    complain(&problems);
+}
+
+#[test]
+fn files_and_functions_stay_readable() {
+    let mut problems = Vec::new();
+    for (path, text) in sources() {
+        let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
+        let lines = code.lines().count();
+        if lines > FILE_LINES_MAX {
+            problems.push(format!("{} has {lines} lines", path.display()));
+        }
+        for (name, length) in functions(code) {
+            if length > FUNCTION_LINES_MAX {
+                problems.push(format!("{}: {name} has {length} lines", path.display()));
+            }
+        }
+    }
+    complain(&problems);
+}
+
+/// Name and length of each function, told by indentation: rustfmt makes that reliable.
+fn functions(code: &str) -> Vec<(String, usize)> {
+    let mut found = Vec::new();
+    let mut open: Vec<(usize, String, usize)> = Vec::new();
+    for (number, line) in code.lines().enumerate() {
+        let indent = line.len() - line.trim_start().len();
+        let words = line.trim_start();
+        let is_function = ["fn ", "pub fn ", "async fn ", "pub async fn ", "pub(crate) fn ", "pub(super) fn "]
+            .iter()
+            .any(|start| words.starts_with(start));
+        if is_function && !words.ends_with(';') {
+            open.push((indent, words.chars().take(60).collect(), number));
+        } else if words.starts_with('}')
+            && let Some((_, name, start)) = open.pop_if(|(at, _, _)| *at == indent)
+        {
+            found.push((name, number - start + 1));
+        }
+    }
+    found
+}
+
+/// Put together here, so that this file does not hold them itself.
+#[test]
+fn nothing_of_one_machine_gets_in() {
+    let forbidden = [["/work", "/main"].concat(), ["/root", "/."].concat(), ["/home", "/user"].concat()];
+    let mut problems = Vec::new();
+    for path in files() {
+        let Ok(text) = std::fs::read_to_string(&path) else { continue };
+        for word in forbidden.iter().filter(|word| text.contains(*word)) {
+            problems.push(format!("{} contains {word}", path.display()));
+        }
+    }
+    complain(&problems);
+}
+
+#[test]
+fn every_dependency_says_why() {
+    let manifest = std::fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    let section = manifest.split("[workspace.dependencies]").nth(1).unwrap();
+    let section = section.split("\n[").next().unwrap();
+    let mut explained = false;
+    let mut problems = Vec::new();
+    for line in section.lines() {
+        match line {
+            "" => explained = false,
+            line if line.starts_with('#') => explained = true,
+            line if !explained => problems.push(format!("no reason above: {line}")),
+            _ => {}
+        }
+    }
+    complain(&problems);
+}
+
+#[test]
+fn links_in_the_documents_lead_somewhere() {
+    let is_document = |path: &PathBuf| path.extension().is_some_and(|e| e == "md");
+    let mut problems = Vec::new();
+    for path in files().into_iter().filter(is_document) {
+        let text = std::fs::read_to_string(&path).unwrap();
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            let target = link.split('#').next().unwrap();
+            let is_local = !target.is_empty() && !target.contains("://");
+            if is_local && !path.parent().unwrap().join(target).exists() {
+                problems.push(format!("{}: {link} leads nowhere", path.display()));
+            }
+        }
+    }
+    complain(&problems);
+}
