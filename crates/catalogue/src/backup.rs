@@ -142,10 +142,7 @@ pub fn assemble(
             }
             (ObjectName::Manifest { .. }, None) => {}
             (ObjectName::Artifact { .. }, _) => {
-                orphans.push(Orphan {
-                    key: object.key.clone(),
-                    bytes: object.bytes,
-                });
+                orphans.push(Orphan { key: object.key.clone(), bytes: object.bytes });
             }
         }
     }
@@ -167,11 +164,7 @@ fn judge(
     lengths: &BTreeMap<&str, u64>,
 ) -> Backup {
     let (state, problem, manifest) = match manifest {
-        Err(e) => (
-            State::Broken,
-            Some(format!("the manifest is unusable: {e}")),
-            None,
-        ),
+        Err(e) => (State::Broken, Some(format!("the manifest is unusable: {e}")), None),
         Ok(manifest) => {
             let found = lengths.get(manifest.artifact_key().as_str()).copied();
             let (state, problem) = judge_artifact(&manifest, found);
@@ -196,10 +189,9 @@ fn judge_artifact(manifest: &Manifest, found: Option<u64>) -> (State, Option<Str
             let text = format!("the artifact has {found} bytes; its manifest says {expected}");
             (State::Broken, Some(text))
         }
-        Some(_) if manifest.etcd.alarms.iter().any(|a| a.alarm == "CORRUPT") => (
-            State::Suspect,
-            Some("etcd had raised the alarm CORRUPT".into()),
-        ),
+        Some(_) if manifest.etcd.alarms.iter().any(|a| a.alarm == "CORRUPT") => {
+            (State::Suspect, Some("etcd had raised the alarm CORRUPT".into()))
+        }
         Some(_) => (State::Verified, None),
     }
 }

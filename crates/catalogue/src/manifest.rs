@@ -208,28 +208,16 @@ impl Manifest {
                 return Ok(());
             }
             let (expected, found) = (expected.to_owned(), found.to_owned());
-            Err(ManifestError::Misnamed {
-                field,
-                expected,
-                found,
-            })
+            Err(ManifestError::Misnamed { field, expected, found })
         };
         same("cluster", cluster, &self.cluster)?;
-        same(
-            "name",
-            &name.key(cluster),
-            &self.object_name().key(&self.cluster),
-        )?;
+        same("name", &name.key(cluster), &self.object_name().key(&self.cluster))?;
         let begins = self.artifact.file.starts_with(self.backup.as_str());
         let plain = !self.artifact.file.contains('/');
         same(
             "artifact",
             self.backup.as_str(),
-            if begins && plain {
-                self.backup.as_str()
-            } else {
-                &self.artifact.file
-            },
+            if begins && plain { self.backup.as_str() } else { &self.artifact.file },
         )
     }
 }
@@ -256,8 +244,5 @@ fn facts<T: DeserializeOwned>(
     };
     T::deserialize(&receipt.facts)
         .map(Some)
-        .map_err(|e| ManifestError::Facts {
-            stage: stage.to_owned(),
-            problem: e.to_string(),
-        })
+        .map_err(|e| ManifestError::Facts { stage: stage.to_owned(), problem: e.to_string() })
 }

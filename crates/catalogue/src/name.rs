@@ -36,9 +36,7 @@ impl BackupName {
     #[must_use]
     pub fn new(planned_at: Timestamp, run: &RunId) -> Self {
         let time = planned_at.to_zoned(TimeZone::UTC).strftime(TIME_FORMAT);
-        BackupName {
-            text: format!("{time}-{run}"),
-        }
+        BackupName { text: format!("{time}-{run}") }
     }
 
     /// As text.
@@ -64,9 +62,7 @@ impl FromStr for BackupName {
         run.parse::<RunId>().map_err(|_| wrong())?;
         let canonical = civil.strftime(TIME_FORMAT).to_string() == time;
         if time.len() == TIME_LENGTH && canonical {
-            Ok(BackupName {
-                text: text.to_owned(),
-            })
+            Ok(BackupName { text: text.to_owned() })
         } else {
             Err(wrong())
         }
@@ -115,18 +111,10 @@ impl ObjectName {
     #[must_use]
     pub fn key(&self, cluster: &str) -> String {
         match self {
-            ObjectName::Artifact {
-                tier,
-                backup,
-                suffix,
-            } => {
+            ObjectName::Artifact { tier, backup, suffix } => {
                 format!("{cluster}/{tier}/{backup}{suffix}")
             }
-            ObjectName::Manifest {
-                tier,
-                backup,
-                revision,
-            } => {
+            ObjectName::Manifest { tier, backup, revision } => {
                 format!("{cluster}/{tier}/{backup}-{revision:0REVISION_DIGITS$}.json")
             }
         }
@@ -150,11 +138,7 @@ impl ObjectName {
         }
         let tier = tier.to_owned();
         if let Ok(backup) = stem.parse::<BackupName>() {
-            return Some(ObjectName::Artifact {
-                tier,
-                backup,
-                suffix: format!(".{suffix}"),
-            });
+            return Some(ObjectName::Artifact { tier, backup, suffix: format!(".{suffix}") });
         }
         let (backup, digits) = stem.rsplit_once('-')?;
         let all_digits = digits.bytes().all(|b| b.is_ascii_digit());
@@ -162,10 +146,6 @@ impl ObjectName {
             return None;
         }
         let (backup, revision) = (backup.parse().ok()?, digits.parse().ok()?);
-        Some(ObjectName::Manifest {
-            tier,
-            backup,
-            revision,
-        })
+        Some(ObjectName::Manifest { tier, backup, revision })
     }
 }

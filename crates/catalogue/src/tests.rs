@@ -52,10 +52,7 @@ struct Folder {
 
 impl Folder {
     fn of(manifests: &[Manifest]) -> Self {
-        let mut folder = Folder {
-            objects: vec![],
-            read: BTreeMap::new(),
-        };
+        let mut folder = Folder { objects: vec![], read: BTreeMap::new() };
         for manifest in manifests {
             folder.put(&manifest.artifact_key(), manifest.artifact.bytes);
             let key = manifest.object_name().key("prod");
@@ -66,11 +63,7 @@ impl Folder {
     }
 
     fn put(&mut self, key: &str, bytes: u64) {
-        self.objects.push(Object {
-            key: key.into(),
-            bytes,
-            modified: None,
-        });
+        self.objects.push(Object { key: key.into(), bytes, modified: None });
     }
 
     fn assemble(&self) -> (Vec<Backup>, Vec<Orphan>) {
@@ -91,12 +84,7 @@ fn catalogue(folders: &[Option<&Folder>]) -> Catalogue {
         }
     });
     let destinations = destinations.collect();
-    Catalogue {
-        version: 1,
-        cluster: "prod".into(),
-        read_at: at(0),
-        destinations,
-    }
+    Catalogue { version: 1, cluster: "prod".into(), read_at: at(0), destinations }
 }
 
 #[test]
@@ -114,13 +102,7 @@ fn an_artifact_without_a_manifest_is_not_listed() {
     folder.put(&other.artifact_key(), 5);
     let (backups, orphans) = folder.assemble();
     assert_eq!(backups.len(), 1);
-    assert_eq!(
-        orphans,
-        [Orphan {
-            key: other.artifact_key(),
-            bytes: 5
-        }]
-    );
+    assert_eq!(orphans, [Orphan { key: other.artifact_key(), bytes: 5 }]);
 }
 
 #[test]
@@ -133,17 +115,11 @@ fn what_is_not_whole_is_broken_and_says_why() {
     };
     let mut folder = Folder::of(&[manifest(0)]);
     folder.objects[0].bytes = 99;
-    assert_eq!(
-        problem(&folder),
-        "the artifact has 99 bytes; its manifest says 100"
-    );
+    assert_eq!(problem(&folder), "the artifact has 99 bytes; its manifest says 100");
     folder.objects.remove(0);
     assert_eq!(problem(&folder), "the artifact is missing");
     let mut folder = Folder::of(&[manifest(0)]);
-    folder
-        .read
-        .values_mut()
-        .for_each(|bytes| bytes.truncate(40));
+    folder.read.values_mut().for_each(|bytes| bytes.truncate(40));
     assert!(problem(&folder).starts_with("the manifest is unusable: it is not a manifest"));
 }
 
@@ -151,16 +127,11 @@ fn what_is_not_whole_is_broken_and_says_why() {
 fn a_manifest_must_describe_the_backup_that_its_name_says() {
     let right = manifest(0);
     let name = right.object_name();
-    assert_eq!(
-        Manifest::from_bytes("prod", &name, &right.to_bytes()).unwrap(),
-        right
-    );
+    assert_eq!(Manifest::from_bytes("prod", &name, &right.to_bytes()).unwrap(), right);
     let refused = |change: &dyn Fn(&mut Manifest)| {
         let mut other = right.clone();
         change(&mut other);
-        Manifest::from_bytes("prod", &name, &other.to_bytes())
-            .unwrap_err()
-            .to_string()
+        Manifest::from_bytes("prod", &name, &other.to_bytes()).unwrap_err().to_string()
     };
     assert!(refused(&|m| m.cluster = "dev".into()).contains("cluster \"dev\""));
     assert!(refused(&|m| m.snapshot.revision = 6).contains("but its name says"));
@@ -183,11 +154,7 @@ fn a_key_that_stands_twice_is_refused() {
 fn a_cluster_does_not_see_one_whose_name_begins_alike() {
     let name = manifest(0).object_name();
     assert_eq!(ObjectName::parse("prod", &name.key("prod-2")), None);
-    assert!(
-        !name
-            .key("prod-2")
-            .starts_with(&ObjectName::prefix_of("prod"))
-    );
+    assert!(!name.key("prod-2").starts_with(&ObjectName::prefix_of("prod")));
 }
 
 #[test]
@@ -200,23 +167,11 @@ fn the_verdict() {
         (v.safety, v.copies, v.exit().code())
     };
     assert_eq!(judge(&[Some(&new), Some(&new)], 100), (Safety::Safe, 2, 0));
-    assert_eq!(
-        judge(&[Some(&new), Some(&old)], 100),
-        (Safety::Partial, 1, 40)
-    );
+    assert_eq!(judge(&[Some(&new), Some(&old)], 100), (Safety::Partial, 1, 40));
     assert_eq!(judge(&[Some(&new), None], 100), (Safety::Partial, 1, 40));
-    assert_eq!(
-        judge(&[Some(&new), Some(&new)], 60 + 3600),
-        (Safety::Safe, 2, 0)
-    );
-    assert_eq!(
-        judge(&[Some(&new), Some(&new)], 61 + 3600),
-        (Safety::Stale, 2, 41)
-    );
-    assert_eq!(
-        judge(&[Some(&Folder::of(&[])), None], 0),
-        (Safety::None, 0, 41)
-    );
+    assert_eq!(judge(&[Some(&new), Some(&new)], 60 + 3600), (Safety::Safe, 2, 0));
+    assert_eq!(judge(&[Some(&new), Some(&new)], 61 + 3600), (Safety::Stale, 2, 41));
+    assert_eq!(judge(&[Some(&Folder::of(&[])), None], 0), (Safety::None, 0, 41));
     assert_eq!(judge(&[None, None], 0), (Safety::Unknown, 0, 10));
 }
 

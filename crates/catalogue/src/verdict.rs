@@ -78,16 +78,11 @@ pub fn verdict(
         .map(|d| d.destination.clone())
         .collect();
     let is_verified = |state| state == State::Verified;
-    let newest = catalogue
-        .copies()
-        .find(|(_, backup)| is_verified(backup.state));
+    let newest = catalogue.copies().find(|(_, backup)| is_verified(backup.state));
     let manifest = newest.and_then(|(_, backup)| backup.manifest.as_ref());
     let name = newest.map(|(_, backup)| backup.name.clone());
     let holds = |b: &crate::Backup| Some(&b.name) == name.as_ref() && is_verified(b.state);
-    let copies = catalogue
-        .copies()
-        .filter(|(_, backup)| holds(backup))
-        .count();
+    let copies = catalogue.copies().filter(|(_, backup)| holds(backup)).count();
     let age_seconds = manifest.map(|m| now.as_second() - m.taken_at.as_second());
     let limit = i64::try_from(stale_after.as_secs()).unwrap_or(i64::MAX);
     let all_dark = unreadable.len() == catalogue.destinations.len();
@@ -107,9 +102,6 @@ pub fn verdict(
         copies,
         copies_wanted,
         unreadable,
-        not_trusted: catalogue
-            .copies()
-            .filter(|(_, b)| !is_verified(b.state))
-            .count(),
+        not_trusted: catalogue.copies().filter(|(_, b)| !is_verified(b.state)).count(),
     }
 }

@@ -16,11 +16,7 @@ pub(crate) struct Problem {
 
 impl Problem {
     fn new(key: impl Into<String>, text: impl Into<String>) -> Self {
-        Problem {
-            key: key.into(),
-            text: text.into(),
-            hint: None,
-        }
+        Problem { key: key.into(), text: text.into(), hint: None }
     }
 
     fn hint(mut self, hint: impl Into<String>) -> Self {
@@ -51,16 +47,11 @@ fn cluster(pipeline: &Pipeline) -> Option<Problem> {
         );
     }
     let fits = name.len() <= NAME_LENGTH_MAX
-        && name
-            .chars()
-            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_.".contains(c))
+        && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_.".contains(c))
         && name.starts_with(|c: char| c.is_ascii_alphanumeric());
     (!fits).then(|| {
-        Problem::new(
-            "cluster",
-            format!("{name:?} cannot be part of an object's name"),
-        )
-        .hint("use up to 63 of a-z, 0-9, '-', '_' and '.', beginning with a letter or digit")
+        Problem::new("cluster", format!("{name:?} cannot be part of an object's name"))
+            .hint("use up to 63 of a-z, 0-9, '-', '_' and '.', beginning with a letter or digit")
     })
 }
 
@@ -71,15 +62,10 @@ fn stages(pipeline: &Pipeline) -> Option<Problem> {
     }
     for (position, name) in names.iter().enumerate() {
         if names[..position].contains(name) {
-            return Some(Problem::new(
-                "stages",
-                format!("stage {name:?} stands there twice"),
-            ));
+            return Some(Problem::new("stages", format!("stage {name:?} stands there twice")));
         }
         if !STAGES.contains(&name.as_str()) && !pipeline.programs.contains_key(name) {
-            let known = STAGES
-                .into_iter()
-                .chain(pipeline.programs.keys().map(String::as_str));
+            let known = STAGES.into_iter().chain(pipeline.programs.keys().map(String::as_str));
             let hint = nearest(name, known).map_or_else(
                 || format!("describe it under [programs.{name}]"),
                 |key| format!("did you mean {key:?}?"),
@@ -93,48 +79,29 @@ fn stages(pipeline: &Pipeline) -> Option<Problem> {
 /// Our own stages have one order; programs fit anywhere.
 fn order(names: &[String]) -> Option<Problem> {
     let place = |name: &str| STAGES.iter().position(|stage| *stage == name);
-    let ours: Vec<&str> = names
-        .iter()
-        .map(String::as_str)
-        .filter(|n| place(n).is_some())
-        .collect();
+    let ours: Vec<&str> = names.iter().map(String::as_str).filter(|n| place(n).is_some()).collect();
     for pair in ours.windows(2) {
         if place(pair[0]) > place(pair[1]) {
             return Some(
-                Problem::new(
-                    "stages",
-                    format!("{:?} comes before {:?}", pair[0], pair[1]),
-                )
-                .hint(format!("the order is {}", STAGES.join(", "))),
+                Problem::new("stages", format!("{:?} comes before {:?}", pair[0], pair[1]))
+                    .hint(format!("the order is {}", STAGES.join(", "))),
             );
         }
     }
     for needed in ["capture", "verify", "replicate"] {
         if !ours.contains(&needed) {
-            return Some(
-                Problem::new("stages", format!("stage {needed:?} is missing")).hint(
-                    "a backup that was not captured, verified and replicated cannot be claimed",
-                ),
-            );
+            return Some(Problem::new("stages", format!("stage {needed:?} is missing")).hint(
+                "a backup that was not captured, verified and replicated cannot be claimed",
+            ));
         }
     }
     let first = names.first().map(String::as_str);
     if first != Some("capture") {
-        return Some(Problem::new(
-            "stages",
-            "the first stage must be \"capture\"",
-        ));
+        return Some(Problem::new("stages", "the first stage must be \"capture\""));
     }
-    let after = names
-        .iter()
-        .skip_while(|n| *n != "replicate")
-        .skip(1)
-        .find(|n| *n != "prune");
+    let after = names.iter().skip_while(|n| *n != "replicate").skip(1).find(|n| *n != "prune");
     after.map(|name| {
-        Problem::new(
-            "stages",
-            format!("{name:?} comes after \"replicate\", where no bytes flow"),
-        )
+        Problem::new("stages", format!("{name:?} comes after \"replicate\", where no bytes flow"))
     })
 }
 
@@ -142,10 +109,7 @@ fn programs(pipeline: &Pipeline) -> Option<Problem> {
     for (name, program) in &pipeline.programs {
         let key = format!("programs.{name}");
         if STAGES.contains(&name.as_str()) {
-            return Some(Problem::new(
-                key,
-                format!("{name:?} is the name of a stage of Lifeboat"),
-            ));
+            return Some(Problem::new(key, format!("{name:?} is the name of a stage of Lifeboat")));
         }
         if !is_plain(name) {
             return Some(
@@ -161,10 +125,7 @@ fn programs(pipeline: &Pipeline) -> Option<Problem> {
         }
         let suffix = program.suffix.strip_prefix('.').unwrap_or("");
         if !program.suffix.is_empty() && !is_plain(suffix) {
-            return Some(Problem::new(
-                format!("{key}.suffix"),
-                "it must look like \".xyz\"",
-            ));
+            return Some(Problem::new(format!("{key}.suffix"), "it must look like \".xyz\""));
         }
         if !pipeline.stages.contains(name) {
             return Some(
@@ -185,10 +146,7 @@ fn numbers(pipeline: &Pipeline) -> Option<Problem> {
         return Some(Problem::new("compress.threads", "more than 64 threads"));
     }
     if pipeline.run.attempts == 0 {
-        return Some(Problem::new(
-            "run.attempts",
-            "without an attempt nothing is backed up",
-        ));
+        return Some(Problem::new("run.attempts", "without an attempt nothing is backed up"));
     }
     let both = pipeline.capture.cert_file.is_some() == pipeline.capture.key_file.is_some();
     (!both).then(|| Problem::new("capture", "cert_file and key_file belong together"))
@@ -294,10 +252,7 @@ fn prune(pipeline: &Pipeline) -> Option<Problem> {
         );
     }
     if !(prune.max_fraction > 0.0 && prune.max_fraction <= 1.0) {
-        return Some(Problem::new(
-            "prune.max_fraction",
-            "it must be above 0 and at most 1",
-        ));
+        return Some(Problem::new("prune.max_fraction", "it must be above 0 and at most 1"));
     }
     if let Some(within) = &prune.within
         && within.parse::<jiff::Span>().is_err()
@@ -307,14 +262,7 @@ fn prune(pipeline: &Pipeline) -> Option<Problem> {
             Problem::new("prune.within", text).hint("write it like \"36h\", \"7d\" or \"1mo\""),
         );
     }
-    let rules = [
-        prune.last,
-        prune.hourly,
-        prune.daily,
-        prune.weekly,
-        prune.monthly,
-        prune.yearly,
-    ];
+    let rules = [prune.last, prune.hourly, prune.daily, prune.weekly, prune.monthly, prune.yearly];
     let empty = rules.iter().all(|rule| *rule == 0) && prune.within.is_none();
     empty.then(|| {
         Problem::new("prune", "the policy keeps nothing").hint("set at least one of its rules")
@@ -324,9 +272,7 @@ fn prune(pipeline: &Pipeline) -> Option<Problem> {
 fn is_plain(name: &str) -> bool {
     !name.is_empty()
         && name.len() <= NAME_LENGTH_MAX
-        && name
-            .chars()
-            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+        && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
 }
 
 /// What may be shown of a URL that may hold credentials.

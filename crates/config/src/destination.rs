@@ -121,9 +121,7 @@ impl Destination {
         }
         let parsed = url::Url::parse(&self.url).map_err(|e| format!("it is not a URL: {e}"))?;
         if !parsed.username().is_empty() || parsed.password().is_some() {
-            return Err(
-                "it holds credentials; name a profile or a credentials_file instead".into(),
-            );
+            return Err("it holds credentials; name a profile or a credentials_file instead".into());
         }
         if parsed.query().is_some() || parsed.fragment().is_some() {
             return Err("it has a query or a fragment; use the keys of the destination".into());
@@ -160,9 +158,6 @@ impl Destination {
             ("part_bytes", self.part_bytes.is_some()),
             ("parts_in_flight", self.parts_in_flight.is_some()),
         ];
-        set.into_iter()
-            .filter(|(_, is_set)| *is_set)
-            .map(|(key, _)| key)
-            .collect()
+        set.into_iter().filter(|(_, is_set)| *is_set).map(|(key, _)| key).collect()
     }
 }

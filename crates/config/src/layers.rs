@@ -21,60 +21,46 @@ impl Pipeline {
     /// # Errors
     /// Every mistake is an [`Error`] that says where it is.
     pub fn load(path: Option<&Path>) -> Result<Pipeline, Error> {
-        let (name, text) = match path {
-            Some(path) => (path.display().to_string(), read(path)?),
-            None => ("defaults".to_owned(), String::new()),
-        };
-        Self::parse(&name, &text, Env::prefixed(ENV_PREFIX).split("__"))
+        let env = Env::prefixed(ENV_PREFIX).split("__");
+        match path {
+            Some(path) => Self::parse(&path.display().to_string(), &read(path)?, env),
+            // One stage alone, as a filter: there is no pipeline whose rules could be broken.
+            None => Self::merge("defaults", "", env),
+        }
     }
 
     pub(crate) fn parse(name: &str, text: &str, env: Env) -> Result<Pipeline, Error> {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        if let Err(e) = toml::from_str::<Pipeline>(text) {
-            let origin = e
-                .span()
-                .map_or_else(|| name.to_owned(), |s| at(name, text, s.start));
-            return Err(wrong(origin, e.message()));
-        }
-        let figment = Figment::from(Toml::string(text)).merge(env);
-        let pipeline: Pipeline = figment.extract().map_err(|e| {
-            let key = e
-                .path
-                .iter()
-                .map(|p| p.to_uppercase())
-                .collect::<Vec<_>>()
-                .join("__");
-            wrong(
-                format!("environment variable {ENV_PREFIX}{key}"),
-                &e.kind.to_string(),
-            )
-        })?;
+        let pipeline = Self::merge(name, text, env)?;
         match check(&pipeline) {
             None => Ok(pipeline),
             Some(problem) => Err(located(name, text, problem)),
         }
     }
+
+    fn merge(name: &str, text: &str, env: Env) -> Result<Pipeline, Error> {
+        if let Err(e) = toml::from_str::<Pipeline>(text) {
+            let origin = e.span().map_or_else(|| name.to_owned(), |s| at(name, text, s.start));
+            return Err(wrong(origin, e.message()));
+        }
+        let figment = Figment::from(Toml::string(text)).merge(env);
+        figment.extract().map_err(|e| {
+            let key = e.path.iter().map(|p| p.to_uppercase()).collect::<Vec<_>>().join("__");
+            wrong(format!("environment variable {ENV_PREFIX}{key}"), &e.kind.to_string())
+        })
+    }
 }
 
 fn read(path: &Path) -> Result<String, Error> {
-    let failed = |source| Error::Read {
-        path: path.to_path_buf(),
-        source,
-    };
+    let failed = |source| Error::Read { path: path.to_path_buf(), source };
     let file = std::fs::File::open(path).map_err(failed)?;
     let mut text = String::new();
     let bytes = file.metadata().map_err(failed)?.len();
     if bytes > FILE_BYTES_MAX {
         let bytes_max = FILE_BYTES_MAX;
-        return Err(Error::TooLarge {
-            path: path.to_path_buf(),
-            bytes,
-            bytes_max,
-        });
+        return Err(Error::TooLarge { path: path.to_path_buf(), bytes, bytes_max });
     }
-    file.take(FILE_BYTES_MAX)
-        .read_to_string(&mut text)
-        .map_err(failed)?;
+    file.take(FILE_BYTES_MAX).read_to_string(&mut text).map_err(failed)?;
     Ok(text)
 }
 
@@ -87,15 +73,9 @@ fn at(name: &str, text: &str, offset: usize) -> String {
 }
 
 fn located(name: &str, text: &str, problem: Problem) -> Error {
-    let origin = offset_of(text, &problem.key).map_or_else(
-        || format!("{name}: {}", problem.key),
-        |offset| at(name, text, offset),
-    );
-    Error::Wrong {
-        origin,
-        problem: problem.text,
-        hint: problem.hint,
-    }
+    let origin = offset_of(text, &problem.key)
+        .map_or_else(|| format!("{name}: {}", problem.key), |offset| at(name, text, offset));
+    Error::Wrong { origin, problem: problem.text, hint: problem.hint }
 }
 
 /// Where the deepest part of a dotted key that the file has begins.
@@ -104,9 +84,7 @@ fn offset_of(text: &str, key: &str) -> Option<usize> {
     let mut table = document.get_ref();
     let mut found = None;
     for part in key.split('.') {
-        let (name, value) = table
-            .iter()
-            .find(|(name, _)| name.get_ref().as_ref() == part)?;
+        let (name, value) = table.iter().find(|(name, _)| name.get_ref().as_ref() == part)?;
         found = Some(name.span().start);
         match value.get_ref() {
             toml::de::DeValue::Table(inner) => table = inner,
@@ -125,11 +103,7 @@ fn wrong(origin: String, message: &str) -> Error {
         (true, Some(found)) => nearest(found, quoted).map(|key| format!("did you mean {key:?}?")),
         _ => None,
     };
-    Error::Wrong {
-        origin,
-        problem: message,
-        hint,
-    }
+    Error::Wrong { origin, problem: message, hint }
 }
 
 /// The candidate that `found` is most likely a misspelling of.

@@ -25,14 +25,7 @@ pub use values::Duration;
 pub const REFERENCE: &str = include_str!("../../../pipeline.toml");
 
 /// Stages that a pipeline may name, in the only order that makes sense.
-pub const STAGES: [&str; 6] = [
-    "capture",
-    "verify",
-    "compress",
-    "encrypt",
-    "replicate",
-    "prune",
-];
+pub const STAGES: [&str; 6] = ["capture", "verify", "compress", "encrypt", "replicate", "prune"];
 
 #[cfg(test)]
 mod tests;

@@ -198,10 +198,7 @@ pub struct Verify {
 
 impl Default for Verify {
     fn default() -> Self {
-        Verify {
-            hashkv: HashKvRule::WhenComparable,
-            memory_bytes_max: 128 << 20,
-        }
+        Verify { hashkv: HashKvRule::WhenComparable, memory_bytes_max: 128 << 20 }
     }
 }
 
@@ -227,10 +224,7 @@ pub struct Compress {
 
 impl Default for Compress {
     fn default() -> Self {
-        Compress {
-            level: 3,
-            threads: 2,
-        }
+        Compress { level: 3, threads: 2 }
     }
 }
 
@@ -261,6 +255,8 @@ pub struct Replicate {
     pub require: Require,
     /// Whether a network destination takes an artifact that was not encrypted.
     pub allow_plaintext: bool,
+    /// etcd's id of the cluster, in hex, when it was rebuilt or restored on purpose.
+    pub accept_cluster_id: Option<String>,
     /// For blocks on their way to all destinations.
     pub memory_bytes_max: u64,
     /// For ciphertext that waits on disk for a slow destination.
@@ -274,6 +270,7 @@ impl Default for Replicate {
         Replicate {
             require: Require::All,
             allow_plaintext: false,
+            accept_cluster_id: None,
             memory_bytes_max: 64 << 20,
             spool_bytes_max: 16 << 30,
             spool_dir: None,
@@ -316,9 +313,9 @@ impl<'de> Deserialize<'de> for Require {
             Text::Word(word) if word == "all" => Ok(Require::All),
             Text::Word(word) if word == "majority" => Ok(Require::Majority),
             Text::Number(count) if count > 0 => Ok(Require::Count(count)),
-            Text::Word(_) | Text::Number(_) => Err(de::Error::custom(
-                "expected \"all\", \"majority\" or a number above 0",
-            )),
+            Text::Word(_) | Text::Number(_) => {
+                Err(de::Error::custom("expected \"all\", \"majority\" or a number above 0"))
+            }
         }
     }
 }

@@ -31,10 +31,7 @@ fn the_reference_holds_the_defaults() {
     assert_eq!(shipped.compress, defaults.compress);
     assert_eq!(shipped.replicate, defaults.replicate);
     assert_eq!(shipped.stages, defaults.stages);
-    let capture = Capture {
-        endpoints: shipped.capture.endpoints.clone(),
-        ..Capture::default()
-    };
+    let capture = Capture { endpoints: shipped.capture.endpoints.clone(), ..Capture::default() };
     assert_eq!(shipped.capture, capture);
 }
 
@@ -42,23 +39,14 @@ fn the_reference_holds_the_defaults() {
 #[test]
 fn the_reference_is_complete() {
     let everything = Pipeline {
-        prune: Some(Prune {
-            within: Some("2d".into()),
-            ..Prune::default()
-        }),
+        prune: Some(Prune { within: Some("2d".into()), ..Prune::default() }),
         ..Pipeline::default()
     };
     let json = serde_json::to_value(&everything).unwrap();
     let mut keys = Vec::new();
     for (section, value) in json.as_object().unwrap() {
         keys.push(section.clone());
-        keys.extend(
-            value
-                .as_object()
-                .into_iter()
-                .flatten()
-                .map(|(key, _)| key.clone()),
-        );
+        keys.extend(value.as_object().into_iter().flatten().map(|(key, _)| key.clone()));
     }
     let destination = serde_json::to_value(Destination {
         region: Some(String::new()),
@@ -67,10 +55,7 @@ fn the_reference_is_complete() {
     });
     keys.extend(destination.unwrap().as_object().unwrap().keys().cloned());
     for key in keys {
-        assert!(
-            REFERENCE.contains(&key),
-            "pipeline.toml does not mention {key}"
-        );
+        assert!(REFERENCE.contains(&key), "pipeline.toml does not mention {key}");
     }
 }
 
@@ -113,16 +98,10 @@ fn stages_have_one_order() {
         "\"encrypt\" comes before",
     );
     expect(r#"["capture", "verify", "verify", "replicate"]"#, "twice");
-    expect(
-        r#"["capture", "verfy", "replicate"]"#,
-        "did you mean \"verify\"?",
-    );
+    expect(r#"["capture", "verfy", "replicate"]"#, "did you mean \"verify\"?");
     expect(r#"["capture", "replicate"]"#, "\"verify\" is missing");
     expect(r#"["capture", "verify"]"#, "\"replicate\" is missing");
-    expect(
-        r#"["capture", "verify", "scan", "replicate"]"#,
-        "[programs.scan]",
-    );
+    expect(r#"["capture", "verify", "scan", "replicate"]"#, "[programs.scan]");
     expect("[]", "there are no stages");
     assert!(problem(&with(r#"["capture", "verify", "replicate", "prune"]"#)).contains("no policy"));
 }
@@ -130,10 +109,7 @@ fn stages_have_one_order() {
 #[test]
 fn a_key_without_effect_is_an_error() {
     let found = problem(&minimal("region = \"eu\"\n"));
-    assert_eq!(
-        found,
-        "pipeline.toml:5:1: region has no effect on a directory / delete it"
-    );
+    assert_eq!(found, "pipeline.toml:5:1: region has no effect on a directory / delete it");
     let text = minimal("[programs.scan]\ncommand = [\"true\"]\n");
     assert!(problem(&text).contains("program \"scan\" has no effect"));
 }
@@ -149,10 +125,7 @@ fn plaintext_does_not_leave_the_machine_unasked() {
 fn credentials_in_a_url_are_refused_and_not_repeated() {
     let text = minimal("[destinations.b]\nurl = \"s3://key:hunter2@bucket/etcd\"\n");
     let found = problem(&text);
-    assert!(
-        found.contains("credentials_file") && !found.contains("hunter2"),
-        "{found}"
-    );
+    assert!(found.contains("credentials_file") && !found.contains("hunter2"), "{found}");
 }
 
 #[test]
@@ -167,27 +140,14 @@ fn require_cannot_ask_for_more_than_there_is() {
     assert!(problem(&with("2")).contains("more copies than there are destinations (1)"));
     assert!(problem(&with("0")).contains("a number above 0"));
     assert!(problem(&with("\"some\"")).contains("majority"));
-    assert_eq!(
-        parse(&with("\"majority\""))
-            .unwrap()
-            .replicate
-            .require
-            .of(3),
-        2
-    );
+    assert_eq!(parse(&with("\"majority\"")).unwrap().replicate.require.of(3), 2);
 }
 
 #[test]
 fn durations_read_like_people_write_them() {
     let with = |value: &str| minimal(&format!("[run]\nstale_after = \"{value}\"\n"));
-    assert_eq!(
-        parse(&with("2d")).unwrap().run.stale_after,
-        Duration::from_secs(172_800)
-    );
-    assert_eq!(
-        parse(&with("90m")).unwrap().run.stale_after,
-        Duration::from_secs(5400)
-    );
+    assert_eq!(parse(&with("2d")).unwrap().run.stale_after, Duration::from_secs(172_800));
+    assert_eq!(parse(&with("90m")).unwrap().run.stale_after, Duration::from_secs(5400));
     for bad in ["", "0s", "-1h", "soon", "3 bananas"] {
         assert!(problem(&with(bad)).contains("is not a duration"), "{bad}");
     }
@@ -195,31 +155,12 @@ fn durations_read_like_people_write_them() {
 
 #[test]
 fn locations() {
-    let of = |url: &str| {
-        Destination {
-            url: url.into(),
-            ..Destination::default()
-        }
-        .location()
-    };
+    let of = |url: &str| Destination { url: url.into(), ..Destination::default() }.location();
     assert_eq!(of("file:a/b").unwrap(), Location::Directory("a/b".into()));
-    assert_eq!(
-        of("file:///a/b").unwrap(),
-        Location::Directory("/a/b".into())
-    );
-    let s3 = Location::S3 {
-        bucket: "bucket".into(),
-        prefix: "a/b".into(),
-    };
+    assert_eq!(of("file:///a/b").unwrap(), Location::Directory("/a/b".into()));
+    let s3 = Location::S3 { bucket: "bucket".into(), prefix: "a/b".into() };
     assert_eq!(of("s3://bucket/a/b/").unwrap(), s3);
-    for bad in [
-        "",
-        "bucket",
-        "file:",
-        "s3:///x",
-        "ftp://x/y",
-        "s3://b/x?y=z",
-    ] {
+    for bad in ["", "bucket", "file:", "s3:///x", "ftp://x/y", "s3://b/x?y=z"] {
         assert!(of(bad).is_err(), "{bad}");
     }
 }

@@ -31,11 +31,7 @@ impl std::str::FromStr for Duration {
         let days = jiff::SpanRelativeTo::days_are_24_hours();
         let length = span.to_duration(days).map_err(|_| wrong())?;
         let length = std::time::Duration::try_from(length).map_err(|_| wrong())?;
-        if length.is_zero() {
-            Err(wrong())
-        } else {
-            Ok(Duration(length))
-        }
+        if length.is_zero() { Err(wrong()) } else { Ok(Duration(length)) }
     }
 }
 
@@ -60,9 +56,7 @@ impl Serialize for Duration {
 
 impl<'de> Deserialize<'de> for Duration {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
-            .map_err(de::Error::custom)
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
     }
 }
 

@@ -53,9 +53,6 @@ impl Hasher {
     /// The digest of what there was so far.
     #[must_use]
     pub fn digest(&self) -> Digest {
-        Digest {
-            bytes: self.bytes,
-            sha256: hex::encode(self.sha256.clone().finalize()),
-        }
+        Digest { bytes: self.bytes, sha256: hex::encode(self.sha256.clone().finalize()) }
     }
 }

@@ -74,10 +74,7 @@ impl Exit {
     /// The exit that has this code, if the table knows it.
     #[must_use]
     pub fn from_code(code: i32) -> Option<Exit> {
-        Exit::ALL
-            .iter()
-            .copied()
-            .find(|exit| i32::from(exit.code()) == code)
+        Exit::ALL.iter().copied().find(|exit| i32::from(exit.code()) == code)
     }
 
     /// Whether a scheduler may simply start the program again.

@@ -134,11 +134,7 @@ impl Job {
     /// # Errors
     /// When the run directory is unusable or its plan does not have this stage.
     pub fn open(stage: &str, streams: &StreamArgs, clock: Clock) -> Result<Self, Error> {
-        let run = streams
-            .run_dir
-            .as_deref()
-            .map(|path| open_run(path, stage))
-            .transpose()?;
+        let run = streams.run_dir.as_deref().map(|path| open_run(path, stage)).transpose()?;
         Ok(Job {
             stage: stage.to_owned(),
             tool: format!("lifeboat-{stage} {}", env!("CARGO_PKG_VERSION")),
@@ -285,10 +281,7 @@ impl Run {
     fn receipt(&self, position: usize, stage: &str) -> Result<Receipt, Error> {
         let path = self.dir.receipt_path(position, stage);
         let Some(receipt) = self.dir.receipt(position, stage)? else {
-            return Err(Error::NoReceipt {
-                stage: stage.to_owned(),
-                path,
-            });
+            return Err(Error::NoReceipt { stage: stage.to_owned(), path });
         };
         if receipt.run != self.plan.run || receipt.stage != stage || receipt.step != position {
             return Err(Error::Foreign {
@@ -309,12 +302,7 @@ fn open_run(path: &std::path::Path, stage: &str) -> Result<Run, Error> {
         Some(step) => Ok(Run { dir, plan, step }),
         None => Err(Error::NotPlanned {
             stage: stage.to_owned(),
-            planned: plan
-                .steps
-                .iter()
-                .map(|s| s.name.as_str())
-                .collect::<Vec<_>>()
-                .join(", "),
+            planned: plan.steps.iter().map(|s| s.name.as_str()).collect::<Vec<_>>().join(", "),
         }),
     }
 }

@@ -36,9 +36,7 @@ pub fn init(format: LogFormat, stage: &'static str) {
         LogFormat::Human => true,
         LogFormat::Json => false,
     };
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     // A second call in one process (only tests do that) keeps the first set-up.
     let _ = if human {
         builder.event_format(HumanLines { stage }).try_init()
@@ -111,14 +109,8 @@ where
     ) -> fmt::Result {
         let Fields { message, rest } = Fields::of(event);
         let mut line = serde_json::Map::new();
-        line.insert(
-            "time".into(),
-            crate::Clock::system().now().to_string().into(),
-        );
-        line.insert(
-            "level".into(),
-            event.metadata().level().as_str().to_lowercase().into(),
-        );
+        line.insert("time".into(), crate::Clock::system().now().to_string().into());
+        line.insert("level".into(), event.metadata().level().as_str().to_lowercase().into());
         line.insert("stage".into(), self.stage.into());
         if event.metadata().target() == PROGRESS_TARGET {
             line.insert("event".into(), PROGRESS_TARGET.into());
@@ -129,6 +121,24 @@ where
         line.extend(rest);
         writeln!(writer, "{}", serde_json::Value::Object(line))
     }
+}
+
+/// One logged JSON object as lines for people, as the stage itself would show it on a terminal.
+#[must_use]
+pub fn human_line(stage: &str, line: &serde_json::Map<String, serde_json::Value>) -> String {
+    let own = ["time", "level", "stage", "message"];
+    let word = |key: &str| line.get(key).and_then(serde_json::Value::as_str).unwrap_or_default();
+    let level = match word("level") {
+        "error" => Level::ERROR,
+        "warn" => Level::WARN,
+        _ => Level::INFO,
+    };
+    let fields = line.iter().filter(|(name, _)| !own.contains(&name.as_str()));
+    let fields = fields.map(|(name, value)| (name.clone(), value.clone())).collect();
+    let mut text = String::new();
+    // Writing to a string cannot fail.
+    let _ = write_human(&mut text, level, stage, word("message"), &fields);
+    text
 }
 
 struct HumanLines {
@@ -150,13 +160,7 @@ where
             return Ok(());
         }
         let Fields { message, rest } = Fields::of(event);
-        write_human(
-            &mut writer,
-            *event.metadata().level(),
-            self.stage,
-            &message,
-            &rest,
-        )
+        write_human(&mut writer, *event.metadata().level(), self.stage, &message, &rest)
     }
 }
 
@@ -176,13 +180,8 @@ fn write_human(
     write!(writer, "{label}{stage}: {message}")?;
     let shown = ["causes", "hint", "code", "exit", "blame"];
     let mut separator = " (";
-    for (name, value) in fields
-        .iter()
-        .filter(|(name, _)| !shown.contains(&name.as_str()))
-    {
-        let text = value
-            .as_str()
-            .map_or_else(|| value.to_string(), str::to_owned);
+    for (name, value) in fields.iter().filter(|(name, _)| !shown.contains(&name.as_str())) {
+        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         write!(writer, "{separator}{name}={text}")?;
         separator = ", ";
     }

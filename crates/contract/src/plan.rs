@@ -19,11 +19,7 @@ impl RunId {
     #[must_use]
     pub fn new(at: Timestamp, random: u128) -> Self {
         let millis = u64::try_from(at.as_millisecond()).unwrap_or(0);
-        RunId(
-            ulid::Ulid::from_parts(millis, random)
-                .to_string()
-                .to_ascii_lowercase(),
-        )
+        RunId(ulid::Ulid::from_parts(millis, random).to_string().to_ascii_lowercase())
     }
 
     /// The 26 characters.
@@ -49,9 +45,7 @@ impl FromStr for RunId {
             Ok(id) if id.to_string() == upper && text == text.to_ascii_lowercase() => {
                 Ok(RunId(text.to_owned()))
             }
-            _ => Err(format!(
-                "{text:?} is not a run id (26 characters of 0-9 and a-z)"
-            )),
+            _ => Err(format!("{text:?} is not a run id (26 characters of 0-9 and a-z)")),
         }
     }
 }
@@ -129,15 +123,7 @@ impl Plan {
         started_at: Timestamp,
         steps: Vec<Step>,
     ) -> Self {
-        Plan {
-            version: FORMAT_VERSION,
-            run,
-            cluster,
-            tier,
-            started_at,
-            steps,
-            previous: None,
-        }
+        Plan { version: FORMAT_VERSION, run, cluster, tier, started_at, steps, previous: None }
     }
 
     /// The position of a stage, counted from 0.
@@ -149,11 +135,7 @@ impl Plan {
     /// What the steps up to and without `position` append to the artifact's name.
     #[must_use]
     pub fn suffixes_before(&self, position: usize) -> String {
-        self.steps
-            .iter()
-            .take(position)
-            .map(|step| step.suffix.as_str())
-            .collect()
+        self.steps.iter().take(position).map(|step| step.suffix.as_str()).collect()
     }
 }
 
@@ -167,12 +149,7 @@ mod tests {
         let late = RunId::new(Timestamp::from_second(1_001).unwrap(), 0);
         assert!(early < late);
         assert_eq!(early.as_str().parse::<RunId>().unwrap(), early);
-        for bad in [
-            "",
-            "../etc",
-            "01ARZ3NDEKTSV4RRFFQ69G5FAV",
-            "01arz3ndektsv4rrffq69g5fa/",
-        ] {
+        for bad in ["", "../etc", "01ARZ3NDEKTSV4RRFFQ69G5FAV", "01arz3ndektsv4rrffq69g5fa/"] {
             assert!(bad.parse::<RunId>().is_err(), "{bad}");
         }
     }

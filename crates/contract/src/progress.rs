@@ -26,11 +26,7 @@ impl Progress {
     /// Progress of `what` (a stage or a destination), of `total` bytes where that is known.
     #[must_use]
     pub fn new(what: impl Into<String>, total: Option<u64>) -> Self {
-        Progress {
-            what: what.into(),
-            total,
-            last: None,
-        }
+        Progress { what: what.into(), total, last: None }
     }
 
     /// Tells how far it is now.

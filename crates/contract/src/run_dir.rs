@@ -84,9 +84,7 @@ impl RunDir {
     /// # Errors
     /// When it cannot be written, or a plan is there already: a run directory is used once.
     pub fn create(path: &Path, plan: &Plan) -> Result<Self, RunDirError> {
-        let dir = RunDir {
-            path: path.to_path_buf(),
-        };
+        let dir = RunDir { path: path.to_path_buf() };
         durable::create_private_dir(&dir.receipts())?;
         durable::write_new(&dir.plan_path(), &to_json(plan))?;
         Ok(dir)
@@ -97,9 +95,7 @@ impl RunDir {
     /// # Errors
     /// When there is no plan, or one that this program cannot follow.
     pub fn open(path: &Path) -> Result<(Self, Plan), RunDirError> {
-        let dir = RunDir {
-            path: path.to_path_buf(),
-        };
+        let dir = RunDir { path: path.to_path_buf() };
         match read_json(&dir.plan_path())? {
             Some(plan) => Ok((dir, plan)),
             None => Err(RunDirError::NoPlan(path.to_path_buf())),
@@ -153,23 +149,15 @@ fn to_json(value: &impl serde::Serialize) -> Vec<u8> {
 }
 
 fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, RunDirError> {
-    let damaged = |problem: String| RunDirError::Damaged {
-        path: path.to_path_buf(),
-        problem,
-    };
-    let failed = |source| RunDirError::Read {
-        path: path.to_path_buf(),
-        source,
-    };
+    let damaged = |problem: String| RunDirError::Damaged { path: path.to_path_buf(), problem };
+    let failed = |source| RunDirError::Read { path: path.to_path_buf(), source };
     let file = match std::fs::File::open(path) {
         Ok(file) => file,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(source) => return Err(failed(source)),
     };
     let mut text = Vec::new();
-    file.take(JSON_BYTES_MAX + 1)
-        .read_to_end(&mut text)
-        .map_err(failed)?;
+    file.take(JSON_BYTES_MAX + 1).read_to_end(&mut text).map_err(failed)?;
     if text.len() as u64 > JSON_BYTES_MAX {
         return Err(damaged(format!("larger than {JSON_BYTES_MAX} bytes")));
     }
@@ -177,15 +165,10 @@ fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, RunDirError>
         serde_json::from_slice(&text).map_err(|e| damaged(e.to_string()))?;
     match value.get("version").and_then(serde_json::Value::as_u64) {
         Some(found) if found > u64::from(FORMAT_VERSION) => {
-            return Err(RunDirError::Newer {
-                path: path.to_path_buf(),
-                found,
-            });
+            return Err(RunDirError::Newer { path: path.to_path_buf(), found });
         }
         Some(_) => {}
         None => return Err(damaged("it has no version".into())),
     }
-    serde_json::from_value(value)
-        .map(Some)
-        .map_err(|e| damaged(e.to_string()))
+    serde_json::from_value(value).map(Some).map_err(|e| damaged(e.to_string()))
 }

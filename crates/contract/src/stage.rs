@@ -12,13 +12,7 @@ use std::process::ExitCode;
 pub struct StageArgs {
     /// The pipeline's configuration. Without it every setting has its default, and only the
     /// command line and LIFEBOAT__… variables change it.
-    #[arg(
-        long,
-        short = 'c',
-        value_name = "FILE",
-        env = "LIFEBOAT_CONFIG",
-        global = true
-    )]
+    #[arg(long, short = 'c', value_name = "FILE", env = "LIFEBOAT_CONFIG", global = true)]
     pub config: Option<PathBuf>,
 
     /// Take relative paths, here and in the configuration, from this directory.
@@ -59,10 +53,10 @@ pub struct StreamArgs {
 
 /// Runs a stage: private umask, working directory, logs, then `run`, whose error is reported
 /// here and nowhere else.
-pub fn stage_main<E: Failure>(
+pub fn stage_main<T: Into<ExitCode>, E: Failure>(
     stage: &'static str,
     args: &StageArgs,
-    run: impl FnOnce() -> Result<Exit, E>,
+    run: impl FnOnce() -> Result<T, E>,
 ) -> ExitCode {
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     crate::init_logs(args.log, stage);

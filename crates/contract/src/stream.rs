@@ -86,13 +86,13 @@ impl Source {
     /// # Errors
     /// [`StreamError::OpenInput`].
     pub fn open(path: Option<&Path>) -> Result<Self, StreamError> {
-        let from: Box<dyn Read + Send> = match named(path) {
-            None => Box::new(io::stdin()),
-            Some(path) => Box::new(File::open(path).map_err(|source| StreamError::OpenInput {
-                path: path.to_path_buf(),
-                source,
-            })?),
-        };
+        let from: Box<dyn Read + Send> =
+            match named(path) {
+                None => Box::new(io::stdin()),
+                Some(path) => Box::new(File::open(path).map_err(|source| {
+                    StreamError::OpenInput { path: path.to_path_buf(), source }
+                })?),
+            };
         Ok(Source::new(from))
     }
 
@@ -103,11 +103,7 @@ impl Source {
     }
 
     fn new(from: Box<dyn Read + Send>) -> Self {
-        Source {
-            from,
-            hasher: Hasher::default(),
-            waited: Duration::ZERO,
-        }
+        Source { from, hasher: Hasher::default(), waited: Duration::ZERO }
     }
 
     /// Reads what is left, without keeping it.
@@ -115,9 +111,7 @@ impl Source {
     /// # Errors
     /// [`StreamError::Read`].
     pub fn drain(&mut self) -> Result<(), StreamError> {
-        io::copy(self, &mut io::sink())
-            .map(drop)
-            .map_err(StreamError::Read)
+        io::copy(self, &mut io::sink()).map(drop).map_err(StreamError::Read)
     }
 
     /// What was read so far.
@@ -128,7 +122,7 @@ impl Source {
 
     /// How many bytes were read so far.
     #[must_use]
-    pub fn bytes(&self) -> u64 {
+    pub fn bytes_read(&self) -> u64 {
         self.hasher.bytes()
     }
 
@@ -171,11 +165,9 @@ impl Sink {
             None => To::Stream(Box::new(Unbuffered)),
             Some(path) if is_special(path) => {
                 let open = File::options().write(true).open(path);
-                To::Stream(Box::new(open.map_err(|source| {
-                    StreamError::OpenOutput {
-                        path: path.to_path_buf(),
-                        source,
-                    }
+                To::Stream(Box::new(open.map_err(|source| StreamError::OpenOutput {
+                    path: path.to_path_buf(),
+                    source,
                 })?))
             }
             Some(path) => To::File(durable::NewFile::create(path)?),
@@ -190,12 +182,13 @@ impl Sink {
     }
 
     fn new(to: To) -> Self {
-        Sink {
-            to,
-            hasher: Hasher::default(),
-            waited: Duration::ZERO,
-            not_taken: false,
-        }
+        Sink { to, hasher: Hasher::default(), waited: Duration::ZERO, not_taken: false }
+    }
+
+    /// Whether this is a new file: nobody sees its bytes before the stage has succeeded.
+    #[must_use]
+    pub fn is_file(&self) -> bool {
+        matches!(self.to, To::File(_))
     }
 
     /// What was written so far.
@@ -209,9 +202,7 @@ impl Sink {
     #[must_use]
     pub fn write_error(&self, source: io::Error) -> StreamError {
         if self.not_taken || source.kind() == io::ErrorKind::BrokenPipe {
-            return StreamError::NotTaken {
-                bytes: self.hasher.bytes(),
-            };
+            return StreamError::NotTaken { bytes: self.hasher.bytes() };
         }
         match (&self.to, source.kind()) {
             (To::File(file), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => {
@@ -271,9 +262,7 @@ struct Unbuffered;
 
 impl Write for Unbuffered {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        Ok(rustix::io::retry_on_intr(|| {
-            rustix::io::write(rustix::stdio::stdout(), bytes)
-        })?)
+        Ok(rustix::io::retry_on_intr(|| rustix::io::write(rustix::stdio::stdout(), bytes))?)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -286,8 +275,7 @@ fn named(path: Option<&Path>) -> Option<&Path> {
 }
 
 fn is_special(path: &Path) -> bool {
-    path.metadata()
-        .is_ok_and(|m| m.file_type().is_fifo() || m.file_type().is_char_device())
+    path.metadata().is_ok_and(|m| m.file_type().is_fifo() || m.file_type().is_char_device())
 }
 
 fn millis(duration: Duration) -> u64 {

@@ -157,7 +157,5 @@ fn directory_of(path: &Path) -> &Path {
 
 /// A new name is durable only once its directory is.
 fn sync_dir(dir: &Path) -> Result<(), Error> {
-    File::open(dir)
-        .and_then(|d| d.sync_all())
-        .map_err(|e| Error::new("sync directory", dir, e))
+    File::open(dir).and_then(|d| d.sync_all()).map_err(|e| Error::new("sync directory", dir, e))
 }

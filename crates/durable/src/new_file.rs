@@ -32,11 +32,7 @@ impl NewFile {
             return Err(Error::AlreadyExists(path.to_path_buf()));
         }
         match unnamed_in(directory_of(path)) {
-            Ok(file) => Ok(NewFile {
-                file,
-                path: path.to_path_buf(),
-                partial: None,
-            }),
+            Ok(file) => Ok(NewFile { file, path: path.to_path_buf(), partial: None }),
             // The file system has no unnamed files (NFS, some overlays).
             Err(_) => Self::create_named(path),
         }
@@ -59,11 +55,7 @@ impl NewFile {
             .mode(FILE_MODE)
             .open(&partial)
             .map_err(|e| Error::new("create", &partial, e))?;
-        Ok(NewFile {
-            file,
-            path: path.to_path_buf(),
-            partial: Some(partial),
-        })
+        Ok(NewFile { file, path: path.to_path_buf(), partial: Some(partial) })
     }
 
     /// The name that the file will have.
@@ -139,22 +131,13 @@ fn unnamed_in(dir: &Path) -> io::Result<File> {
 /// `linkat` on the descriptor's own entry in `/proc`, as open(2) describes for `O_TMPFILE`.
 fn link_unnamed(file: &File, path: &Path) -> io::Result<()> {
     let entry = format!("/proc/self/fd/{}", file.as_raw_fd());
-    Ok(rustix::fs::linkat(
-        CWD,
-        entry.as_str(),
-        CWD,
-        path,
-        AtFlags::SYMLINK_FOLLOW,
-    )?)
+    Ok(rustix::fs::linkat(CWD, entry.as_str(), CWD, path, AtFlags::SYMLINK_FOLLOW)?)
 }
 
 /// A hidden name beside `path` that no other writer of this machine uses at the time.
 pub(crate) fn partial_path(path: &Path) -> PathBuf {
     static NEXT: AtomicU64 = AtomicU64::new(0);
-    let name = path
-        .file_name()
-        .map(|n| n.to_string_lossy().into_owned())
-        .unwrap_or_default();
+    let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
     let (pid, n) = (std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
     directory_of(path).join(format!(".{name}.{pid}-{n}{PARTIAL_SUFFIX}"))
 }

@@ -28,11 +28,7 @@ fn the_fall_back_behaves_the_same() {
     file.publish_new().unwrap();
     assert_eq!(std::fs::read(&path).unwrap(), b"bytes");
     assert_eq!(mode(&path), 0o600);
-    assert_eq!(
-        std::fs::read_dir(dir.path()).unwrap().count(),
-        1,
-        "no partial file is left"
-    );
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1, "no partial file is left");
 }
 
 #[test]
@@ -40,11 +36,7 @@ fn an_unpublished_file_leaves_nothing() {
     let dir = tempfile::tempdir().unwrap();
     for named in [false, true] {
         let path = dir.path().join("a");
-        let make = if named {
-            NewFile::create_named
-        } else {
-            NewFile::create
-        };
+        let make = if named { NewFile::create_named } else { NewFile::create };
         let mut file = make(&path).unwrap();
         file.write_all(b"half").unwrap();
         drop(file);
@@ -59,15 +51,9 @@ fn a_taken_name_is_never_overwritten() {
     let early = NewFile::create(&path).unwrap();
     let early_named = NewFile::create_named(&path).unwrap();
     write_new(&path, b"first").unwrap();
-    assert!(matches!(
-        write_new(&path, b"second"),
-        Err(Error::AlreadyExists(_))
-    ));
+    assert!(matches!(write_new(&path, b"second"), Err(Error::AlreadyExists(_))));
     assert!(matches!(early.publish_new(), Err(Error::AlreadyExists(_))));
-    assert!(matches!(
-        early_named.publish_new(),
-        Err(Error::AlreadyExists(_))
-    ));
+    assert!(matches!(early_named.publish_new(), Err(Error::AlreadyExists(_))));
     assert_eq!(std::fs::read(&path).unwrap(), b"first");
 }
 
@@ -105,14 +91,6 @@ fn a_scratch_file_has_no_name() {
 #[test]
 fn a_full_disk_is_named() {
     let full = Path::new("/dev/full");
-    let error = File::options()
-        .write(true)
-        .open(full)
-        .unwrap()
-        .write_all(b"x")
-        .unwrap_err();
-    assert!(matches!(
-        Error::new("write", full, error),
-        Error::NoSpace { .. }
-    ));
+    let error = File::options().write(true).open(full).unwrap().write_all(b"x").unwrap_err();
+    assert!(matches!(Error::new("write", full, error), Error::NoSpace { .. }));
 }

@@ -1,0 +1,140 @@
+//! The SHA-256 of a snapshot, and the trailer that must equal it.
+//!
+//! etcd sends the digest of all bytes as 32 more bytes. Where the stream ends is known only at the end, so the
+//! last 32 bytes are held back. A database is whole pages, hence a snapshot with a trailer is 32 bytes more
+//! than a multiple of 512: the rule of etcdctl and etcdutl, and the only mark there is.
+
+use sha2::{Digest, Sha256};
+
+use crate::error::VerifyError;
+use crate::verifier::Trailer;
+
+/// Length of the trailer, in bytes.
+pub const TRAILER_BYTES: usize = 32;
+
+const SECTOR_BYTES: u64 = 512;
+
+/// The digest under way.
+#[derive(Debug, Default)]
+pub(crate) struct TrailedDigest {
+    sha256: Sha256,
+    /// The last bytes, at most [`TRAILER_BYTES`], not yet hashed.
+    held: Vec<u8>,
+    bytes: u64,
+}
+
+/// What the digest says about a whole stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Digested {
+    /// Bytes that came, the trailer included.
+    pub(crate) bytes: u64,
+    /// SHA-256 of the bytes without the trailer, in hex.
+    pub(crate) sha256: String,
+    pub(crate) has_trailer: bool,
+}
+
+impl TrailedDigest {
+    pub(crate) fn update(&mut self, chunk: &[u8]) {
+        self.bytes = self.bytes.saturating_add(chunk.len() as u64);
+        let Some(kept_from) = chunk.len().checked_sub(TRAILER_BYTES) else {
+            self.held.extend_from_slice(chunk);
+            let excess = self.held.len().saturating_sub(TRAILER_BYTES);
+            self.sha256.update(self.held.get(..excess).unwrap_or_default());
+            self.held.drain(..excess);
+            return;
+        };
+        let (hashed, kept) = chunk.split_at(kept_from);
+        self.sha256.update(&self.held);
+        self.sha256.update(hashed);
+        self.held.clear();
+        self.held.extend_from_slice(kept);
+    }
+
+    /// Ends the stream. `database_bytes` is the length that the database itself gives.
+    pub(crate) fn finish(
+        mut self,
+        wanted: Trailer,
+        database_bytes: u64,
+    ) -> Result<Digested, VerifyError> {
+        let has_trailer = self.find_trailer(wanted, database_bytes)?;
+        if !has_trailer {
+            self.sha256.update(&self.held);
+        }
+        let found = hex::encode(self.sha256.finalize());
+        let expected = hex::encode(&self.held);
+        if has_trailer && expected != found {
+            return Err(VerifyError::DigestMismatch { expected, found });
+        }
+        Ok(Digested { bytes: self.bytes, sha256: found, has_trailer })
+    }
+
+    fn find_trailer(&self, wanted: Trailer, database_bytes: u64) -> Result<bool, VerifyError> {
+        let bytes = self.bytes;
+        let whole = database_bytes.saturating_add(TRAILER_BYTES as u64);
+        match (bytes % SECTOR_BYTES, wanted) {
+            (32, Trailer::Required | Trailer::Either) if bytes >= whole => Ok(true),
+            (32, Trailer::Absent) => Err(VerifyError::UnexpectedTrailer { bytes }),
+            (0, Trailer::Absent | Trailer::Either) => Ok(false),
+            _ if bytes == database_bytes || bytes >= whole => Err(VerifyError::NoTrailer { bytes }),
+            _ => Err(VerifyError::Truncated { expected: whole, found: bytes }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn digest(chunks: &[&[u8]]) -> TrailedDigest {
+        let mut digest = TrailedDigest::default();
+        chunks.iter().for_each(|chunk| digest.update(chunk));
+        digest
+    }
+
+    fn sealed(bytes: &[u8]) -> Vec<u8> {
+        [bytes, &Sha256::digest(bytes)].concat()
+    }
+
+    #[test]
+    fn a_right_trailer_is_found_however_the_bytes_come() {
+        let snapshot = sealed(&[7; 1_024]);
+        for size in [1, 5, 31, 32, 33, 64, 1_000, 2_000] {
+            let chunks: Vec<&[u8]> = snapshot.chunks(size).collect();
+            let found = digest(&chunks).finish(Trailer::Required, 1_024).unwrap();
+            assert!(found.has_trailer);
+            assert_eq!(found.bytes, 1_056);
+            assert_eq!(found.sha256, hex::encode(Sha256::digest([7; 1_024])));
+        }
+    }
+
+    #[test]
+    fn every_length_has_its_verdict() {
+        let snapshot = sealed(&[7; 1_024]);
+        let verdict = |bytes: usize, wanted| {
+            let chunk = snapshot.get(..bytes).unwrap();
+            digest(&[chunk]).finish(wanted, 1_024).map(|digested| digested.has_trailer)
+        };
+        assert!(matches!(verdict(1_024, Trailer::Required), Err(VerifyError::NoTrailer { .. })));
+        assert!(matches!(verdict(1_024, Trailer::Either), Ok(false)));
+        assert!(matches!(verdict(1_024, Trailer::Absent), Ok(false)));
+        assert!(matches!(verdict(1_056, Trailer::Either), Ok(true)));
+        assert!(matches!(
+            verdict(1_056, Trailer::Absent),
+            Err(VerifyError::UnexpectedTrailer { .. })
+        ));
+        for wanted in [Trailer::Required, Trailer::Either, Trailer::Absent] {
+            for cut in 1_025..1_056 {
+                let cut_off = verdict(cut, wanted);
+                assert!(matches!(cut_off, Err(VerifyError::Truncated { expected: 1_056, .. })));
+            }
+        }
+    }
+
+    #[test]
+    fn a_wrong_trailer_is_refused() {
+        let mut snapshot = sealed(&[7; 1_024]);
+        snapshot[100] ^= 1;
+        let verdict = digest(&[&snapshot]).finish(Trailer::Either, 1_024);
+        assert!(matches!(verdict, Err(VerifyError::DigestMismatch { .. })));
+    }
+}

@@ -1,0 +1,231 @@
+//! The verifier: bytes go in as they pass, a report or a refusal comes out at the end.
+//!
+//! The snapshot is read once. What is kept of it are summaries (about 32 bytes per row, more than the budget
+//! in an unlinked scratch file), eight bytes per page, and the window of [`bbolt::PageRuns`].
+
+use std::path::PathBuf;
+
+use bbolt::{Meta, PageRuns, Proof};
+
+use crate::crc::CrcCombiner;
+use crate::digest::{Digested, TrailedDigest};
+use crate::error::VerifyError;
+use crate::groups::ResourceGroups;
+use crate::hashkv::{HashKv, MemberHashKv, NEVER_COMPACTED};
+use crate::keep::{Keep, Rows};
+use crate::ledger::Ledger;
+use crate::limits::MEMORY_BYTES_DEFAULT;
+use crate::report::{HashKvReport, PageCounts, Report, Status};
+use crate::spill::SpillLog;
+use crate::summary::Summaries;
+use crate::survey::{Survey, survey};
+
+/// Part of the memory budget for the set of keys that tells live rows from old ones.
+const SEEN_KEYS_SHARE: usize = 4;
+
+/// Revision of an empty store.
+const EMPTY_STORE_REVISION: i64 = 1;
+
+/// Whether the SHA-256 that etcd sends behind the database has to be there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Trailer {
+    /// A snapshot from a server: the trailer must be there and match.
+    #[default]
+    Required,
+    /// A database file from a data directory: there must be none.
+    Absent,
+    /// If the length says that there is one, it must match.
+    Either,
+}
+
+/// How to verify.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Budget for summaries, in bytes; what exceeds it goes to a scratch file.
+    pub memory_bytes_max: usize,
+    /// Directory of the scratch file; the system's directory for temporary files when `None`.
+    pub scratch_dir: Option<PathBuf>,
+    /// Whether the trailer has to be there.
+    pub trailer: Trailer,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            memory_bytes_max: MEMORY_BYTES_DEFAULT,
+            scratch_dir: None,
+            trailer: Trailer::Required,
+        }
+    }
+}
+
+/// What has to be true of the snapshot, besides that it is sound.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Expectations {
+    /// Revision that the cluster was at before the snapshot was asked for.
+    pub revision_barrier: Option<i64>,
+    /// What the members answered when they were asked for HashKV.
+    pub members: Vec<MemberHashKv>,
+}
+
+/// Verifies one snapshot.
+#[derive(Debug)]
+pub struct Verifier {
+    options: Options,
+    digest: TrailedDigest,
+    runs: PageRuns,
+    summaries: Summaries,
+    is_refused: bool,
+}
+
+// === impl Verifier ===
+
+impl Verifier {
+    /// A verifier before the first byte.
+    pub fn new(options: Options) -> Self {
+        let log = SpillLog::new(options.memory_bytes_max, options.scratch_dir.clone());
+        Self {
+            options,
+            digest: TrailedDigest::default(),
+            runs: PageRuns::new(),
+            summaries: Summaries::new(log),
+            is_refused: false,
+        }
+    }
+
+    /// Takes the next bytes of the snapshot, in pieces of any length.
+    ///
+    /// # Errors
+    /// Only what is certain before the end: the meta pages are unsound, a limit is exceeded, or the scratch
+    /// file fails. Other problems are found by [`Verifier::finish`].
+    pub fn update(&mut self, bytes: &[u8]) -> Result<(), VerifyError> {
+        if self.is_refused {
+            return Err(VerifyError::Refused);
+        }
+        self.digest.update(bytes);
+        let taken = self.runs.push(bytes, &mut self.summaries);
+        self.is_refused = taken.is_err();
+        taken
+    }
+
+    /// Ends the snapshot and judges it.
+    ///
+    /// # Errors
+    /// The first check that fails: length, digest, structure, records, barrier, members.
+    pub fn finish(mut self, expectations: &Expectations) -> Result<Report, VerifyError> {
+        if self.is_refused {
+            return Err(VerifyError::Refused);
+        }
+        let meta = self.runs.finish(&mut self.summaries)?;
+        let digested = self.digest.finish(self.options.trailer, meta.file_bytes())?;
+
+        let Summaries { log, table, rows, .. } = self.summaries;
+        let log = log.seal().map_err(|source| VerifyError::Scratch { source })?;
+        let ledger = Ledger::new(log, table);
+        let proof = bbolt::prove(&meta, &ledger)?;
+        let combiner = CrcCombiner::new();
+        let survey = survey(&proof, &ledger, &combiner)?;
+
+        let judgement = Judgement {
+            groups: rows.into_groups(),
+            rows: Rows { ledger: &ledger, leaves: &survey.key_leaves, count: survey.key_rows },
+            combiner: &combiner,
+            seen_bytes_max: self.options.memory_bytes_max / SEEN_KEYS_SHARE,
+        };
+        judgement.report(&meta, digested, &proof, &survey, expectations)
+    }
+}
+
+/// The last steps: what the rows mean, and whether the expectations hold.
+struct Judgement<'a> {
+    groups: ResourceGroups,
+    rows: Rows<'a>,
+    combiner: &'a CrcCombiner,
+    seen_bytes_max: usize,
+}
+
+impl Judgement<'_> {
+    fn report(
+        self,
+        meta: &Meta,
+        digested: Digested,
+        proof: &Proof,
+        survey: &Survey,
+        expectations: &Expectations,
+    ) -> Result<Report, VerifyError> {
+        let facts = &survey.facts;
+        let last_main = survey.history.last_main();
+        let compact_revision = facts.compact_revision();
+        let revision = last_main.max(compact_revision.unwrap_or(0)).max(EMPTY_STORE_REVISION);
+        check_barrier(expectations.revision_barrier, revision)?;
+
+        let keep = Keep::at(self.rows, revision, self.groups.len(), self.seen_bytes_max)?;
+        let live = keep.live;
+        let kubernetes = self.groups.name_counts(&keep.by_group);
+        let own = (revision, compact_revision.unwrap_or(NEVER_COMPACTED));
+        let hashkv = self.compare(keep, own, &expectations.members)?;
+        Ok(Report {
+            snapshot_bytes: digested.bytes,
+            database_bytes: meta.file_bytes(),
+            sha256: digested.sha256,
+            has_trailer: digested.has_trailer,
+            page_bytes: meta.page_bytes,
+            pages: PageCounts {
+                total: proof.pages_total,
+                reachable: proof.pages_reachable,
+                free: proof.pages_free,
+            },
+            status: Status {
+                hash: survey.status_hash,
+                hash_hex: format!("{:x}", survey.status_hash),
+                revision: last_main,
+                total_key_rows: survey.rows.values().sum(),
+                total_key_live: live,
+                total_size: meta.file_bytes(),
+            },
+            revision,
+            compact_revision,
+            storage_version: facts.storage_version.clone(),
+            cluster_version: facts.cluster_version.clone(),
+            consistent_index: facts.consistent_index,
+            term: facts.term,
+            buckets: survey.rows.clone(),
+            unknown_buckets: survey.unknown_buckets.clone(),
+            leases: survey.leases,
+            auth_enabled: facts.auth_enabled,
+            alarms: facts.alarms.clone(),
+            members: facts.members.clone(),
+            rows_with_unknown_fields: survey.history.rows_with_unknown_fields(),
+            kubernetes,
+            hashkv,
+        })
+    }
+
+    fn compare(
+        &self,
+        keep: Keep,
+        own: (i64, i64),
+        members: &[MemberHashKv],
+    ) -> Result<HashKvReport, VerifyError> {
+        let (revision, compact_revision) = own;
+        let mut hashkv = HashKv::new(self.rows, self.combiner, self.seen_bytes_max);
+        hashkv.insert_keep(revision, keep);
+        let compared: Result<Vec<_>, _> =
+            members.iter().map(|answer| hashkv.compare(answer, own)).collect();
+        Ok(HashKvReport {
+            revision,
+            compact_revision,
+            hash: hashkv.at(revision, compact_revision)?,
+            compared: compared?,
+        })
+    }
+}
+
+fn check_barrier(barrier: Option<i64>, found: i64) -> Result<(), VerifyError> {
+    match barrier {
+        Some(barrier) if found < barrier => {
+            Err(VerifyError::RevisionBelowBarrier { barrier, found })
+        }
+        _ => Ok(()),
+    }
+}

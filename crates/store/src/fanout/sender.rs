@@ -1,0 +1,65 @@
+//! The source's end of a fan-out. Its functions block: call them from a thread that may.
+
+use super::log::Log;
+use crate::Summary;
+use bytes::Bytes;
+use std::sync::Arc;
+
+/// Pushes blocks to every destination. Dropping it without [`FanoutSender::finish`] means
+/// that the source broke off: every upload is aborted and nothing is completed.
+pub struct FanoutSender {
+    log: Arc<Log>,
+}
+
+/// No destination is left; each one's own reason is in its outcome.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum AllFailed {
+    /// Every destination failed.
+    #[error("every destination failed")]
+    NobodyLeft,
+    /// The summary is not of the length that was sent; nothing was completed.
+    #[error("the summary has {summary_bytes} bytes, but {sent_bytes} were sent")]
+    WrongLength {
+        /// The length in the summary.
+        summary_bytes: u64,
+        /// The length of what was sent.
+        sent_bytes: u64,
+    },
+}
+
+impl FanoutSender {
+    pub(super) fn new(log: Arc<Log>) -> Self {
+        FanoutSender { log }
+    }
+
+    /// Appends a block. Blocks only while even the fastest destination is slower than the
+    /// source and the buffers are full.
+    ///
+    /// # Errors
+    /// When no destination is left.
+    pub fn send(&mut self, block: &Bytes) -> Result<(), AllFailed> {
+        if block.is_empty() || self.log.append(block) { Ok(()) } else { Err(AllFailed::NobodyLeft) }
+    }
+
+    /// The source came to its proper end: the uploads are completed and read back.
+    ///
+    /// # Errors
+    /// When no destination is left, or the summary is not that of what was sent.
+    pub fn finish(self, summary: &Summary) -> Result<(), AllFailed> {
+        if !self.log.has_readers() {
+            return Err(AllFailed::NobodyLeft);
+        }
+        if self.log.end(Some(*summary)) {
+            return Ok(());
+        }
+        let (summary_bytes, sent_bytes) = (summary.bytes, self.log.head());
+        Err(AllFailed::WrongLength { summary_bytes, sent_bytes })
+    }
+}
+
+impl Drop for FanoutSender {
+    fn drop(&mut self) {
+        // After `finish` this changes nothing.
+        self.log.end(None);
+    }
+}

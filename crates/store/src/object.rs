@@ -1,0 +1,52 @@
+//! What stores say of objects.
+
+use crate::Sse;
+use jiff::Timestamp;
+
+/// An object as the store describes it. A listing fills only key, bytes, time, etag and class.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ObjectInfo {
+    /// Relative to the destination.
+    pub key: String,
+    /// Length.
+    pub bytes: u64,
+    /// When the store got it, by the store's clock.
+    pub modified: Option<Timestamp>,
+    /// CRC-64/NVME of the whole object, if the store keeps it.
+    pub crc64nvme: Option<u64>,
+    /// The store's class; `None` is its standard one.
+    pub storage_class: Option<String>,
+    /// Encryption at rest as reported, `None` if the store does not say.
+    pub sse: Option<Sse>,
+    /// The store's own name for these bytes.
+    pub etag: Option<String>,
+    /// The version, where the bucket keeps them.
+    pub version_id: Option<String>,
+    /// Until when the store refuses to delete this version.
+    pub locked_until: Option<Timestamp>,
+}
+
+/// A completed write.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stored {
+    /// Length.
+    pub bytes: u64,
+    /// The store's own name for these bytes.
+    pub etag: Option<String>,
+    /// The version, where the bucket keeps them.
+    pub version_id: Option<String>,
+    /// Identical bytes were found under the key: an earlier attempt whose answer was lost put
+    /// them there, or another writer with the same bytes.
+    pub existed: bool,
+}
+
+impl Stored {
+    pub(crate) fn found(info: &ObjectInfo) -> Self {
+        Stored {
+            bytes: info.bytes,
+            etag: info.etag.clone(),
+            version_id: info.version_id.clone(),
+            existed: true,
+        }
+    }
+}

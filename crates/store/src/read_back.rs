@@ -1,0 +1,148 @@
+//! Proves that a copy in a store is the one that was sent: no copy counts before.
+//!
+//! Full mode reads every byte and compares SHA-256. Checksum mode compares the CRC-64/NVME
+//! that the store itself keeps of the whole object, and reads everything if it keeps none.
+//! Either way the length, the storage class and the encryption must be as asked for.
+//!
+//! Does not: repair or delete a bad copy; it stays, without a manifest, as garbage.
+
+use crate::{
+    Blocks, Destination, ErrorKind, ObjectInfo, Operation, Result, StoreError, Summary, Summer,
+};
+use futures::StreamExt;
+use std::future::Future;
+use std::time::Duration;
+
+/// How often a store may deny an object that it has just accepted.
+const LOOKS_MAX: u32 = 4;
+/// The pause before the second look; it doubles from look to look.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+
+/// How thorough to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ReadBackMode {
+    /// Read every byte and compare SHA-256.
+    #[default]
+    Full,
+    /// Compare the checksum that the store keeps; read every byte only if it keeps none.
+    Checksum,
+}
+
+/// How to read back.
+#[derive(Debug, Clone, Copy)]
+pub struct ReadBackOptions {
+    /// How thorough to be.
+    pub mode: ReadBackMode,
+    /// How long the store may take for its next answer or block.
+    pub stall_timeout: Duration,
+}
+
+impl Default for ReadBackOptions {
+    fn default() -> Self {
+        ReadBackOptions { mode: ReadBackMode::Full, stall_timeout: Duration::from_secs(300) }
+    }
+}
+
+/// What proved the copy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Proof {
+    /// Every byte was read and hashed.
+    Sha256,
+    /// The store's own checksum of the whole object.
+    Crc64Nvme,
+}
+
+/// A copy that is what it has to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReadBack {
+    /// What proved it.
+    pub proof: Proof,
+    /// The store's description, for the record.
+    pub info: ObjectInfo,
+}
+
+/// Proves that the object under `key` is what `expected` describes.
+///
+/// # Errors
+/// [`ErrorKind::NotFound`] when the store does not have it even after some looks,
+/// [`ErrorKind::Corrupt`] when it has something else, [`ErrorKind::SilentDowngrade`] when it
+/// ignored a setting, [`ErrorKind::Stalled`], or any refusal to be read.
+pub async fn read_back(
+    destination: &dyn Destination,
+    key: &str,
+    expected: &Summary,
+    options: ReadBackOptions,
+) -> Result<ReadBack> {
+    let check = Check { destination, key, stall_timeout: options.stall_timeout };
+    let info = check.look().await?;
+    check.same("length", &expected.bytes.to_string(), &info.bytes.to_string())?;
+    destination.audit(&info)?;
+    if let (ReadBackMode::Checksum, Some(found)) = (options.mode, info.crc64nvme) {
+        let expected = format!("{:016x}", expected.crc64nvme);
+        check.same("CRC-64/NVME kept by the store", &expected, &format!("{found:016x}"))?;
+        return Ok(ReadBack { proof: Proof::Crc64Nvme, info });
+    }
+    let found = check.summarize().await?;
+    check.same("length", &expected.bytes.to_string(), &found.bytes.to_string())?;
+    check.same("SHA-256", &expected.sha256_hex(), &found.sha256_hex())?;
+    Ok(ReadBack { proof: Proof::Sha256, info })
+}
+
+/// What a stream of blocks amounts to.
+pub(crate) async fn summarize(mut blocks: Blocks) -> Result<Summary> {
+    let mut summer = Summer::default();
+    while let Some(block) = blocks.next().await {
+        summer.update(&block?);
+    }
+    Ok(summer.summary())
+}
+
+struct Check<'a> {
+    destination: &'a dyn Destination,
+    key: &'a str,
+    stall_timeout: Duration,
+}
+
+impl Check<'_> {
+    fn error(&self, kind: ErrorKind) -> StoreError {
+        StoreError::new(self.destination.name(), Operation::ReadBack, self.key, kind)
+    }
+
+    fn same(&self, check: &'static str, expected: &str, found: &str) -> Result<()> {
+        if expected == found {
+            return Ok(());
+        }
+        let (expected, found) = (expected.to_owned(), found.to_owned());
+        Err(self.error(ErrorKind::Corrupt { check, expected, found }))
+    }
+
+    async fn in_time<T>(&self, answer: impl Future<Output = T>) -> Result<T> {
+        let stalled = ErrorKind::Stalled { after: self.stall_timeout };
+        let answer = tokio::time::timeout(self.stall_timeout, answer).await;
+        answer.map_err(|_| self.error(stalled))
+    }
+
+    /// Some stores need a moment until a new object is visible everywhere.
+    async fn look(&self) -> Result<ObjectInfo> {
+        let mut pause = FIRST_PAUSE;
+        for look in 1..=LOOKS_MAX {
+            if let Some(info) = self.in_time(self.destination.head(self.key)).await?? {
+                return Ok(info);
+            }
+            if look < LOOKS_MAX {
+                tokio::time::sleep(pause).await;
+                pause *= 2;
+            }
+        }
+        Err(self.error(ErrorKind::NotFound))
+    }
+
+    async fn summarize(&self) -> Result<Summary> {
+        let mut blocks = self.in_time(self.destination.read(self.key, None)).await??;
+        let mut summer = Summer::default();
+        while let Some(block) = self.in_time(blocks.next()).await? {
+            summer.update(&block?);
+        }
+        Ok(summer.summary())
+    }
+}

@@ -1,0 +1,42 @@
+//! CreateMultipartUpload: where class, encryption and kind of checksum are asked for.
+
+use super::{Bucket, commit};
+use crate::{Checksum, ErrorKind, Operation, Result, Sse};
+use aws_sdk_s3::types::{ChecksumAlgorithm, ChecksumType, ServerSideEncryption, StorageClass};
+use std::sync::Arc;
+
+/// Begins an upload and returns its id.
+pub(super) async fn begin(bucket: Arc<Bucket>, key: String, name: String) -> Result<String> {
+    let settings = &bucket.settings;
+    let (algorithm, kind) = match settings.checksum {
+        Checksum::Full => (Some(ChecksumAlgorithm::Crc64Nvme), Some(ChecksumType::FullObject)),
+        Checksum::Part => (Some(ChecksumAlgorithm::Crc32C), Some(ChecksumType::Composite)),
+        Checksum::None => (None, None),
+    };
+    let (sse, kms_key) = sse_headers(settings.sse.as_ref());
+    let request = bucket
+        .client
+        .create_multipart_upload()
+        .bucket(&settings.bucket)
+        .key(name)
+        .content_type(commit::CONTENT_TYPE)
+        .set_checksum_algorithm(algorithm)
+        .set_checksum_type(kind)
+        .set_storage_class(settings.storage_class.as_deref().map(StorageClass::from))
+        .set_server_side_encryption(sse)
+        .set_ssekms_key_id(kms_key);
+    let fail = |kind| bucket.error(Operation::Write, &key, kind);
+    let answer = request.customize().config_override(bucket.limits(0)).send().await;
+    let begun = answer.map_err(|e| fail(bucket.kind(&e, "s3:PutObject")))?;
+    let said = "the store named no upload id".to_owned();
+    begun.upload_id.ok_or_else(|| fail(ErrorKind::Transient { said }))
+}
+
+/// The two headers that ask for encryption at rest.
+pub(super) fn sse_headers(sse: Option<&Sse>) -> (Option<ServerSideEncryption>, Option<String>) {
+    match sse {
+        Some(Sse::S3) => (Some(ServerSideEncryption::Aes256), None),
+        Some(Sse::Kms { key_id }) => (Some(ServerSideEncryption::AwsKms), key_id.clone()),
+        Some(Sse::Other(_)) | None => (None, None),
+    }
+}

@@ -1,0 +1,158 @@
+//! Settings to client: credentials, region, endpoint, TLS, retries.
+//!
+//! Everything that can be wrong in the settings is found here, before the first request.
+
+use crate::settings::ATTEMPTS_MAX;
+use crate::{
+    Checksum, Endpoint, ErrorKind, PART_BYTES_MAX, PART_BYTES_MIN, PARTS_IN_FLIGHT_MAX, S3Settings,
+    Sse, StaticCredentials,
+};
+use aws_config::{BehaviorVersion, ConfigLoader, SdkConfig};
+use aws_sdk_s3::Client;
+use aws_sdk_s3::config::retry::RetryConfig;
+use aws_sdk_s3::config::{
+    Builder, Credentials, Region, RequestChecksumCalculation, ResponseChecksumValidation,
+    SharedHttpClient, StalledStreamProtectionConfig,
+};
+use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode};
+use rustls::pki_types::{CertificateDer, pem::PemObject};
+use std::path::Path;
+use std::time::Duration;
+
+/// Limit of setting up a connection.
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// A stream that stands still for so long is broken off and tried again.
+const STALL_GRACE: Duration = Duration::from_secs(20);
+/// Pauses between attempts grow up to this.
+const BACKOFF_MAX: Duration = Duration::from_secs(20);
+/// The region that servers other than Amazon's expect in signatures, if none is set.
+const ENDPOINT_REGION: &str = "us-east-1";
+/// The largest CA file; the bundle of a whole operating system has 0.3 MB.
+const CA_FILE_BYTES_MAX: u64 = 4 << 20;
+
+/// Whether the settings are within range.
+pub(super) fn check(settings: &S3Settings) -> Result<(), ErrorKind> {
+    let S3Settings { bucket, part_bytes, parts_in_flight, attempts, .. } = settings;
+    if bucket.is_empty() || bucket.contains(['/', ' ', '?', '#']) {
+        return config(format!("{bucket:?} is not a bucket name"), "give the name, not a URL");
+    }
+    crate::key::check_prefix(settings.prefix.trim_matches('/'))?;
+    if !(PART_BYTES_MIN..=PART_BYTES_MAX).contains(part_bytes) {
+        return config(format!("part_bytes is {part_bytes}"), "use 5 MiB to 5 GiB");
+    }
+    if !(1..=PARTS_IN_FLIGHT_MAX).contains(parts_in_flight) {
+        return config(format!("parts_in_flight is {parts_in_flight}"), "use 1 to 16");
+    }
+    if !(1..=ATTEMPTS_MAX).contains(attempts) {
+        return config(format!("attempts is {attempts}"), "use 1 to 20");
+    }
+    if settings.timeout < Duration::from_secs(1) {
+        return config(format!("timeout is {:?}", settings.timeout), "use a second or more");
+    }
+    match &settings.sse {
+        Some(Sse::Other(name)) => {
+            config(format!("sse {name:?} cannot be asked for"), "use AES256 or aws:kms")
+        }
+        _ => Ok(()),
+    }
+}
+
+fn config(said: String, hint: &'static str) -> Result<(), ErrorKind> {
+    Err(ErrorKind::Config { said, hint })
+}
+
+/// The client. The SDK's own chain serves whatever the settings leave open.
+pub(super) async fn build(settings: &S3Settings) -> Result<Client, ErrorKind> {
+    let shared = shared(settings).await;
+    if shared.region().is_none() {
+        let said = "no region is known".to_owned();
+        let hint = "set region, or AWS_REGION, or a profile that has one";
+        return Err(ErrorKind::Config { said, hint });
+    }
+    let stall = StalledStreamProtectionConfig::enabled().grace_period(STALL_GRACE).build();
+    let retries =
+        RetryConfig::standard().with_max_attempts(settings.attempts).with_max_backoff(BACKOFF_MAX);
+    let mut builder = Builder::from(&shared)
+        .force_path_style(settings.path_style)
+        .retry_config(retries)
+        .stalled_stream_protection(stall);
+    if settings.checksum == Checksum::None {
+        builder = builder
+            .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
+            .response_checksum_validation(ResponseChecksumValidation::WhenRequired);
+    } else {
+        builder = builder
+            .request_checksum_calculation(RequestChecksumCalculation::WhenSupported)
+            .response_checksum_validation(ResponseChecksumValidation::WhenSupported);
+    }
+    if let Some(path) = &settings.ca_file {
+        builder = builder.http_client(trusting(path)?);
+    }
+    Ok(Client::from_conf(builder.build()))
+}
+
+async fn shared(settings: &S3Settings) -> SdkConfig {
+    let mut loader: ConfigLoader = aws_config::defaults(BehaviorVersion::latest());
+    if let Some(profile) = &settings.profile {
+        loader = loader.profile_name(profile);
+    }
+    if let Some(credentials) = &settings.credentials {
+        loader = loader.credentials_provider(explicit(credentials));
+    }
+    let region = match (&settings.region, &settings.endpoint_url) {
+        (Some(region), _) => Some(region.as_str()),
+        (None, Some(_)) => Some(ENDPOINT_REGION),
+        (None, None) => None,
+    };
+    if let Some(region) = region {
+        loader = loader.region(Region::new(region.to_owned()));
+    }
+    if let Some(endpoint) = settings.endpoint_url.as_ref().map(Endpoint::as_str) {
+        loader = loader.endpoint_url(endpoint);
+    }
+    loader.load().await
+}
+
+fn explicit(credentials: &StaticCredentials) -> Credentials {
+    let StaticCredentials { access_key_id, secret_access_key, session_token } = credentials;
+    let token = session_token.as_ref().map(|t| t.reveal().to_owned());
+    Credentials::new(access_key_id.reveal(), secret_access_key.reveal(), token, None, "lifeboat")
+}
+
+/// An HTTP client that trusts the certificates in a file and no others. Only requests to the
+/// bucket use it: the SDK's own credential services keep the system's trust.
+fn trusting(path: &Path) -> Result<SharedHttpClient, ErrorKind> {
+    let pem = certificates(path)?;
+    let context = TlsContext::builder()
+        .with_trust_store(TrustStore::empty().with_pem_certificate(pem))
+        .build()
+        .map_err(|e| unusable(path, &e.to_string()))?;
+    Ok(aws_smithy_http_client::Builder::new()
+        .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
+        .tls_context(context)
+        .build_https())
+}
+
+/// The SDK panics over a certificate that it cannot parse, so each is tried here first.
+fn certificates(path: &Path) -> Result<Vec<u8>, ErrorKind> {
+    let read = |e| crate::error::local("read", path, e);
+    let bytes = std::fs::metadata(path).map_err(read)?.len();
+    if bytes > CA_FILE_BYTES_MAX {
+        return Err(unusable(path, &format!("it has {bytes} bytes")));
+    }
+    let pem = std::fs::read(path).map_err(read)?;
+    let mut roots = rustls::RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(&pem) {
+        let certificate = certificate.map_err(|e| unusable(path, &e.to_string()))?;
+        roots.add(certificate).map_err(|e| unusable(path, &e.to_string()))?;
+    }
+    if roots.is_empty() {
+        return Err(unusable(path, "it contains no certificate"));
+    }
+    Ok(pem)
+}
+
+fn unusable(path: &Path, why: &str) -> ErrorKind {
+    let said = format!("the CA file {} cannot be used: {why}", path.display());
+    ErrorKind::Config { said, hint: "give a file of PEM certificates" }
+}

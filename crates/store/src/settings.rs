@@ -1,0 +1,267 @@
+//! Plain settings of destinations; whoever reads `pipeline.toml` maps its own structures here.
+//!
+//! `Debug` of everything in this file is safe to print: secrets are [`Secret`], and an
+//! [`Endpoint`] cannot contain a user name, password or query.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+use url::Url;
+
+/// Default size of a part of a multipart upload.
+pub const PART_BYTES_DEFAULT: u64 = 16 << 20;
+/// The smallest part that S3 takes (but for the last one).
+pub const PART_BYTES_MIN: u64 = 5 << 20;
+/// The largest part that S3 takes.
+pub const PART_BYTES_MAX: u64 = 5 << 30;
+/// How many parts may be in flight at once, at most: each of them is held in memory.
+pub const PARTS_IN_FLIGHT_MAX: usize = 16;
+/// How often a request is tried, at most.
+pub(crate) const ATTEMPTS_MAX: u32 = 20;
+
+/// One destination of any kind.
+#[derive(Debug, Clone)]
+pub enum DestinationSettings {
+    /// A directory.
+    File(FileSettings),
+    /// A bucket of S3 or of a server that speaks its language.
+    S3(Box<S3Settings>),
+}
+
+/// A directory, on a local or a mounted file system. Every write is synced.
+#[derive(Debug, Clone)]
+pub struct FileSettings {
+    /// The name in `pipeline.toml`.
+    pub name: String,
+    /// The directory; it is made (mode 0700) if it is not there.
+    pub path: PathBuf,
+}
+
+/// A bucket.
+#[derive(Debug, Clone)]
+pub struct S3Settings {
+    /// The name in `pipeline.toml`.
+    pub name: String,
+    /// The bucket; it must exist.
+    pub bucket: String,
+    /// Put before every key, with a `/` between; empty for none. Slashes at its ends are
+    /// ignored.
+    pub prefix: String,
+    /// The region; `None` asks the SDK's own chain (environment, profile, metadata), or is
+    /// `us-east-1` if there is an endpoint.
+    pub region: Option<String>,
+    /// The server, if it is not Amazon's own.
+    pub endpoint_url: Option<Endpoint>,
+    /// `https://server/bucket/key` instead of `https://bucket.server/key`.
+    pub path_style: bool,
+    /// PEM certificates; if given, exactly these are trusted for the endpoint.
+    pub ca_file: Option<PathBuf>,
+    /// A profile of the AWS configuration files.
+    pub profile: Option<String>,
+    /// Explicit credentials; `None` leaves it to the SDK's chain (environment, profile, web
+    /// identity, `credential_process`, SSO, container and instance metadata).
+    pub credentials: Option<StaticCredentials>,
+    /// `STANDARD_IA`, `GLACIER_IR`, …
+    pub storage_class: Option<String>,
+    /// Encryption at rest by the store.
+    pub sse: Option<Sse>,
+    /// Which checksums travel with the bytes.
+    pub checksum: Checksum,
+    /// Size of the first 5,000 parts; they grow after that. 5 MiB to 5 GiB.
+    pub part_bytes: u64,
+    /// Parts in flight at once, 1 to [`PARTS_IN_FLIGHT_MAX`]. An upload holds one part more
+    /// than this in memory.
+    pub parts_in_flight: usize,
+    /// How often a request is tried in all, 1 to 20.
+    pub attempts: u32,
+    /// Limit of one attempt of a small request. A part gets more, by its size.
+    pub timeout: Duration,
+}
+
+impl S3Settings {
+    /// A bucket with default settings.
+    #[must_use]
+    pub fn new(name: impl Into<String>, bucket: impl Into<String>) -> Self {
+        S3Settings {
+            name: name.into(),
+            bucket: bucket.into(),
+            prefix: String::new(),
+            region: None,
+            endpoint_url: None,
+            path_style: false,
+            ca_file: None,
+            profile: None,
+            credentials: None,
+            storage_class: None,
+            sse: None,
+            checksum: Checksum::Full,
+            part_bytes: PART_BYTES_DEFAULT,
+            parts_in_flight: 3,
+            attempts: 5,
+            timeout: Duration::from_secs(60),
+        }
+    }
+}
+
+/// Encryption at rest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Sse {
+    /// With keys of the store (`AES256`).
+    S3,
+    /// With a key of the key service (`aws:kms`); `None` is the account's default key.
+    Kms {
+        /// Key id, alias or ARN.
+        key_id: Option<String>,
+    },
+    /// Something else that a store reported; it cannot be asked for.
+    Other(String),
+}
+
+impl fmt::Display for Sse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Sse::S3 => f.write_str("AES256"),
+            Sse::Kms { key_id: None } => f.write_str("aws:kms"),
+            Sse::Kms { key_id: Some(id) } => write!(f, "aws:kms with key {id}"),
+            Sse::Other(name) => f.write_str(name),
+        }
+    }
+}
+
+/// Which checksums travel with the bytes of an upload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Checksum {
+    /// CRC-64/NVME of every part and of the whole object, which the store checks and keeps.
+    #[default]
+    Full,
+    /// CRC-32C of every part.
+    Part,
+    /// None, for servers that refuse them. The read-back still compares SHA-256.
+    None,
+}
+
+/// Access key and secret.
+#[derive(Debug, Clone)]
+pub struct StaticCredentials {
+    /// The access key id: an identifier, but not shown either.
+    pub access_key_id: Secret,
+    /// The secret.
+    pub secret_access_key: Secret,
+    /// The token of temporary credentials.
+    pub session_token: Option<Secret>,
+}
+
+/// A text that is never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Hides `text`.
+    #[must_use]
+    pub fn new(text: impl Into<String>) -> Self {
+        Secret(text.into())
+    }
+
+    pub(crate) fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(hidden)")
+    }
+}
+
+/// The URL of a server: http or https, without user, password, query and fragment.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Endpoint(Url);
+
+/// Why a text is not an [`Endpoint`]. The text itself is not repeated: it may hold a password.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum EndpointProblem {
+    /// Not a URL with a host.
+    #[error("the endpoint is not a URL")]
+    NotAUrl,
+    /// Neither http nor https.
+    #[error("the endpoint is neither http:// nor https://")]
+    Scheme,
+    /// A user name or password.
+    #[error("the endpoint contains a user name or password; give credentials separately")]
+    UserInfo,
+    /// A query or fragment.
+    #[error("the endpoint has a query or fragment")]
+    Query,
+}
+
+impl Endpoint {
+    /// Reads a URL.
+    ///
+    /// # Errors
+    /// The first rule that it breaks.
+    pub fn parse(text: &str) -> Result<Self, EndpointProblem> {
+        let url = Url::parse(text).map_err(|_| EndpointProblem::NotAUrl)?;
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(EndpointProblem::Scheme);
+        }
+        if url.host().is_none() {
+            return Err(EndpointProblem::NotAUrl);
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(EndpointProblem::UserInfo);
+        }
+        if url.query().is_some() || url.fragment().is_some() {
+            return Err(EndpointProblem::Query);
+        }
+        Ok(Endpoint(url))
+    }
+
+    /// The URL.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self.0.as_str().trim_end_matches('/')
+    }
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_shows_no_secret() {
+        let mut settings = S3Settings::new("site", "bucket");
+        settings.endpoint_url = Endpoint::parse("https://s3.example:9000").ok();
+        settings.credentials = Some(StaticCredentials {
+            access_key_id: Secret::new("CANARY-ID"),
+            secret_access_key: Secret::new("CANARY-SECRET"),
+            session_token: Some(Secret::new("CANARY-TOKEN")),
+        });
+        let shown =
+            format!("{:?} {:#?}", settings, DestinationSettings::S3(Box::new(settings.clone())));
+        assert!(!shown.contains("CANARY"), "{shown}");
+        assert!(shown.contains("https://s3.example:9000"), "{shown}");
+    }
+
+    #[test]
+    fn endpoints_hold_no_credentials() {
+        use EndpointProblem::*;
+        for (text, problem) in [
+            ("https://user:CANARY@host", UserInfo),
+            ("https://user@host", UserInfo),
+            ("ftp://host", Scheme),
+            ("host:9000", Scheme),
+            ("https://host/?sig=CANARY", Query),
+            ("nonsense", NotAUrl),
+        ] {
+            let error = Endpoint::parse(text).unwrap_err();
+            assert_eq!(error, problem, "{text}");
+            assert!(!error.to_string().contains("CANARY"));
+        }
+    }
+}

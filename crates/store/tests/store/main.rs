@@ -1,0 +1,14 @@
+//! Destinations against real servers, scripted servers, and each other.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
+#![allow(clippy::disallowed_methods, clippy::cast_possible_truncation)]
+
+mod conformance;
+mod credentials;
+mod fake_s3;
+mod fanout;
+mod faults;
+mod listing;
+mod memory;
+mod real_fanout;
+mod servers;
+mod tls;

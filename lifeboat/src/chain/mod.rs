@@ -1,0 +1,177 @@
+//! A chain: the steps of one plan as child processes, joined by pipes.
+//!
+//! Owns: starting them with just the environment they need, listening to what they say on
+//! stderr, waiting for all of them, and ending them when one has failed, the time is up or
+//! somebody asks this process to stop. The bytes never pass through here.
+//!
+//! Does not: decide what a failure means (that is [`outcome`]) or start anything again.
+
+mod draw;
+mod events;
+mod outcome;
+mod spawn;
+
+pub(crate) use draw::Drawing;
+pub(crate) use outcome::{Cause, Outcome, StepEnd};
+pub(crate) use spawn::{Link, link};
+
+use crate::error::Error;
+use events::Event;
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
+use std::time::{Duration, Instant};
+use tokio::process::Child;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
+
+/// How long the others may take to notice that one of them failed, and to clean up. Shorter than
+/// the 30 seconds that Kubernetes and systemd give.
+const GRACE: Duration = Duration::from_secs(20);
+/// Lines that wait to be shown. A stage that says more than this waits with its next line.
+const EVENTS_MAX: usize = 1024;
+
+/// Runs the chain to its end.
+///
+/// # Errors
+/// When a program cannot be started. Whatever had been started is ended then.
+pub(crate) fn run(links: &[Link], deadline: Instant, drawing: &Drawing) -> Result<Outcome, Error> {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::Pipe)?;
+    runtime.block_on(async { Running::start(links)?.until_end(deadline, drawing).await })
+}
+
+struct Running {
+    steps: Vec<Step>,
+    events: mpsc::Receiver<Event>,
+    stop: [(i32, Signal); 2],
+}
+
+struct Step {
+    name: String,
+    child: Child,
+    status: Option<ExitStatus>,
+    failure: Option<events::Failure>,
+    ended_by_us: bool,
+}
+
+impl Running {
+    fn start(links: &[Link]) -> Result<Self, Error> {
+        let (sender, events) = mpsc::channel(EVENTS_MAX);
+        let on = |kind: SignalKind| signal(kind).map(|s| (kind.as_raw_value(), s));
+        let stop = [
+            on(SignalKind::terminate()).map_err(Error::Pipe)?,
+            on(SignalKind::interrupt()).map_err(Error::Pipe)?,
+        ];
+        let mut steps: Vec<Step> = Vec::with_capacity(links.len());
+        for (position, child) in spawn::all(links)?.into_iter().enumerate() {
+            let mut child = child;
+            if let Some(stderr) = child.stderr.take() {
+                tokio::spawn(events::listen(position, stderr, sender.clone()));
+            }
+            let name = links[position].name.clone();
+            steps.push(Step { name, child, status: None, failure: None, ended_by_us: false });
+        }
+        Ok(Running { steps, events, stop })
+    }
+
+    async fn until_end(mut self, deadline: Instant, drawing: &Drawing) -> Result<Outcome, Error> {
+        let mut stopped_by = None;
+        let mut kill_at: Option<Instant> = None;
+        let [mut terminate, mut interrupt] = self.stop;
+        let mut timed_out = false;
+        while let Some(position) = next_running(&self.steps) {
+            let limit = kill_at.unwrap_or(deadline);
+            tokio::select! {
+                biased;
+                Some(event) = self.events.recv() => take(&mut self.steps, event, drawing),
+                ended = wait_any(&mut self.steps) => {
+                    let failed = ended.is_some_and(|status| !is_commit(status));
+                    if failed && kill_at.is_none() {
+                        kill_at = Some(Instant::now() + GRACE);
+                    }
+                }
+                _ = terminate.1.recv() => { stopped_by = Some(terminate.0); end(&mut self.steps, false); kill_at = Some(Instant::now() + GRACE); }
+                _ = interrupt.1.recv() => { stopped_by = Some(interrupt.0); end(&mut self.steps, false); kill_at = Some(Instant::now() + GRACE); }
+                () = tokio::time::sleep_until(limit.into()) => {
+                    timed_out |= kill_at.is_none();
+                    end(&mut self.steps, kill_at.is_some());
+                    kill_at = Some(Instant::now() + GRACE);
+                }
+            }
+            debug_assert!(position < self.steps.len());
+        }
+        // The pipes are closed now: whatever the stages said last is still to be taken.
+        while let Ok(Some(event)) =
+            tokio::time::timeout(Duration::from_secs(2), self.events.recv()).await
+        {
+            take(&mut self.steps, event, drawing);
+        }
+        drawing.finish();
+        let ends = self.steps.into_iter().map(Step::into_end).collect();
+        Ok(Outcome::new(ends, stopped_by, timed_out))
+    }
+}
+
+impl Step {
+    fn into_end(self) -> StepEnd {
+        StepEnd {
+            name: self.name,
+            status: self.status,
+            failure: self.failure,
+            ended_by_us: self.ended_by_us,
+        }
+    }
+}
+
+/// Success, or success with fewer copies than wanted: the chain goes on after both.
+fn is_commit(status: ExitStatus) -> bool {
+    status.success() || status.code() == Some(contract::Exit::Partial.code().into())
+}
+
+fn next_running(steps: &[Step]) -> Option<usize> {
+    steps.iter().position(|step| step.status.is_none())
+}
+
+/// Waits until any running step ends, and gives its status.
+async fn wait_any(steps: &mut [Step]) -> Option<ExitStatus> {
+    let waits = steps.iter_mut().filter(|step| step.status.is_none()).map(|step| {
+        Box::pin(async move {
+            // A child that cannot be waited for did not succeed, whatever became of it.
+            let status = step.child.wait().await.unwrap_or(ExitStatus::from_raw(1 << 8));
+            step.status = Some(status);
+            step.status
+        })
+    });
+    let waits: Vec<_> = waits.collect();
+    if waits.is_empty() {
+        return None;
+    }
+    futures::future::select_all(waits).await.0
+}
+
+fn end(steps: &mut [Step], by_force: bool) {
+    for step in steps.iter_mut().filter(|step| step.status.is_none()) {
+        step.ended_by_us = true;
+        if by_force {
+            // It may have ended meanwhile; then there is nothing to kill.
+            let _ = step.child.start_kill();
+        } else if let Some(pid) = pid_of(&step.child) {
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+        }
+    }
+}
+
+fn pid_of(child: &Child) -> Option<rustix::process::Pid> {
+    rustix::process::Pid::from_raw(i32::try_from(child.id()?).ok()?)
+}
+
+fn take(steps: &mut [Step], event: Event, drawing: &Drawing) {
+    match event {
+        Event::Progress { what, bytes, total } => drawing.progress(&what, bytes, total),
+        Event::Line { position, line } => drawing.line(&steps[position].name, &line),
+        Event::Failure { position, failure } => {
+            // The first failure that a stage reports is its cause; a later one is its effect.
+            steps[position].failure.get_or_insert(failure);
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! How a chain ended: the root cause first.
+//!
+//! When one stage fails, its neighbours fail too: the one after it finds no receipt, the one
+//! before it finds its reader gone. The root cause is the first stage, in the order of the data,
+//! that failed by itself.
+
+use super::events::Failure;
+use contract::Exit;
+use serde::Serialize;
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
+
+/// How one step ended.
+#[derive(Debug)]
+pub(crate) struct StepEnd {
+    pub(crate) name: String,
+    pub(crate) status: Option<ExitStatus>,
+    pub(crate) failure: Option<Failure>,
+    /// Ended because this process said so; never the root cause.
+    pub(crate) ended_by_us: bool,
+}
+
+/// How the chain ended.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    /// The exit code of the whole, from the table or 128 + n.
+    pub(crate) code: u8,
+    /// Why it failed, if it did.
+    pub(crate) cause: Option<Cause>,
+    steps: Vec<StepEnd>,
+}
+
+/// The root cause of a failure.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Cause {
+    /// The stage, or `lifeboat` itself.
+    pub(crate) stage: String,
+    /// What it said, or how it died.
+    pub(crate) message: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(crate) causes: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(crate) hint: String,
+    /// The etcd member that it is about, if it is about one.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(crate) member: String,
+}
+
+impl Outcome {
+    pub(super) fn new(steps: Vec<StepEnd>, stopped_by: Option<i32>, timed_out: bool) -> Self {
+        let (code, cause) = judge(&steps, stopped_by, timed_out);
+        Outcome { code, cause, steps }
+    }
+
+    /// Whether the step ended well, be it with fewer copies than wanted.
+    pub(crate) fn succeeded(&self, stage: &str) -> bool {
+        let step = self.steps.iter().find(|step| step.name == stage);
+        step.and_then(|step| step.status).is_some_and(super::is_commit)
+    }
+}
+
+fn judge(steps: &[StepEnd], stopped_by: Option<i32>, timed_out: bool) -> (u8, Option<Cause>) {
+    let own = |message: String| Cause {
+        stage: "lifeboat".into(),
+        message,
+        causes: String::new(),
+        hint: String::new(),
+        member: String::new(),
+    };
+    let failed = |step: &&StepEnd| !step.status.is_some_and(super::is_commit);
+    if let Some(signal) = stopped_by {
+        let unfinished = steps.iter().any(|step| failed(&step));
+        let code = u8::try_from(128 + signal).unwrap_or(u8::MAX);
+        if unfinished {
+            return (code, Some(own(format!("stopped by signal {signal}"))));
+        }
+    }
+    if timed_out {
+        return (Exit::Transient.code(), Some(own("the deadline of the run has passed".into())));
+    }
+    let by_itself = |step: &&StepEnd| {
+        let blames_another = step.failure.as_ref().is_some_and(|f| f.blame != "own");
+        failed(step) && !step.ended_by_us && !blames_another
+    };
+    let root = steps.iter().find(by_itself).or_else(|| steps.iter().find(failed));
+    match root {
+        Some(step) => (code_of(step.status), Some(cause_of(step))),
+        None => {
+            let partial = steps.iter().find(|s| s.status.is_some_and(|status| !status.success()));
+            (partial.map_or(0, |step| code_of(step.status)), None)
+        }
+    }
+}
+
+/// The code that a shell would show.
+fn code_of(status: Option<ExitStatus>) -> u8 {
+    let code = status.map_or(1, |s| s.code().or(s.signal().map(|n| 128 + n)).unwrap_or(1));
+    u8::try_from(code).unwrap_or(Exit::Bug.code())
+}
+
+fn cause_of(step: &StepEnd) -> Cause {
+    let died = match step.status.map(|s| (s.code(), s.signal())) {
+        Some((_, Some(signal))) => format!("killed by signal {signal}"),
+        Some((Some(code), None)) => format!("ended with exit code {code} and said nothing"),
+        _ => "ended without a status".into(),
+    };
+    let failure = step.failure.clone();
+    let said = |field: fn(&Failure) -> &String| failure.as_ref().map(field).cloned();
+    Cause {
+        stage: step.name.clone(),
+        message: said(|f| &f.message).unwrap_or(died),
+        causes: said(|f| &f.causes).unwrap_or_default(),
+        hint: said(|f| &f.hint).unwrap_or_default(),
+        member: said(|f| &f.member).unwrap_or_default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `raw` is a wait status: an exit code in the second byte, or a signal in the first.
+    fn step(name: &str, raw: i32, blame: &str) -> StepEnd {
+        let failure = (!blame.is_empty()).then(|| Failure {
+            message: format!("{name} failed"),
+            causes: String::new(),
+            hint: String::new(),
+            blame: blame.into(),
+            member: String::new(),
+        });
+        let status = Some(ExitStatus::from_raw(raw));
+        StepEnd { name: name.into(), status, failure, ended_by_us: false }
+    }
+
+    fn judged(steps: Vec<StepEnd>) -> (u8, Option<String>) {
+        let outcome = Outcome::new(steps, None, false);
+        (outcome.code, outcome.cause.map(|cause| cause.stage))
+    }
+
+    #[test]
+    fn the_root_cause_is_the_first_that_failed_by_itself() {
+        let chain = |a, b, c| judged(vec![a, b, c]);
+        let ok = || step("a", 0, "");
+        assert_eq!(chain(ok(), step("b", 0, ""), step("c", 0, "")), (0, None));
+        assert_eq!(
+            chain(
+                step("a", 10 << 8, "downstream"),
+                step("b", 20 << 8, "own"),
+                step("c", 10 << 8, "upstream")
+            ),
+            (20, Some("b".into()))
+        );
+        // Killed without a word: nobody else failed by itself.
+        assert_eq!(
+            chain(
+                step("a", 10 << 8, "downstream"),
+                step("b", 9, ""),
+                step("c", 10 << 8, "upstream")
+            ),
+            (137, Some("b".into()))
+        );
+    }
+
+    #[test]
+    fn partial_is_success_with_a_code() {
+        assert_eq!(judged(vec![step("replicate", 40 << 8, ""), step("prune", 0, "")]), (40, None));
+        assert_eq!(
+            judged(vec![step("replicate", 40 << 8, ""), step("prune", 50 << 8, "own")]),
+            (50, Some("prune".into()))
+        );
+    }
+
+    #[test]
+    fn a_signal_that_came_too_late_changes_nothing() {
+        let outcome = Outcome::new(vec![step("a", 0, "")], Some(15), false);
+        assert_eq!((outcome.code, outcome.cause), (0, None));
+        let outcome = Outcome::new(vec![step("a", 15, "")], Some(15), false);
+        assert_eq!(outcome.code, 143);
+    }
+}

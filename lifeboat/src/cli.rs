@@ -1,0 +1,187 @@
+//! The verbs and their arguments.
+
+use crate::error::Error;
+use clap::{Args, Parser, Subcommand};
+use contract::LogFormat;
+use std::ffi::OsString;
+use std::io::IsTerminal;
+use std::path::PathBuf;
+
+/// Backs up etcd and brings it back. Exit 0 means restorable.
+#[derive(Debug, Parser)]
+#[command(name = "lifeboat", version, max_term_width = 100, after_help = AFTER)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+}
+
+const AFTER: &str = "\
+Begin with:
+  lifeboat init                     write a commented pipeline.toml
+  lifeboat keygen keys/identity.txt make a key; its public half goes into keys/recipients.txt
+  lifeboat run                      capture, verify, compress, encrypt, replicate, prune
+  lifeboat status                   am I safe? exits 41 when the newest backup is too old
+  lifeboat fetch latest -o x.db     bring the newest snapshot back to a file
+
+Any other verb runs lifeboat-VERB: each stage works by itself too (capture, verify, compress,
+encrypt, replicate, prune). Exit codes are listed in docs/exit-codes.md.";
+
+/// What every verb understands.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Common {
+    /// The pipeline's configuration [default: pipeline.toml, else /etc/lifeboat/pipeline.toml]
+    #[arg(long, short = 'c', value_name = "FILE", env = "LIFEBOAT_CONFIG", global = true)]
+    config: Option<PathBuf>,
+    /// Take relative paths, here and in the configuration, from this directory
+    #[arg(long, short = 'C', value_name = "DIR", global = true)]
+    directory: Option<PathBuf>,
+    /// How logs look: human on a terminal and JSON otherwise, or always one of the two
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        env = "LIFEBOAT_LOG",
+        default_value = "auto",
+        global = true
+    )]
+    pub(crate) log: LogFormat,
+}
+
+const CONFIG_PLACES: [&str; 2] = ["pipeline.toml", "/etc/lifeboat/pipeline.toml"];
+
+impl Common {
+    /// Works in the directory that `-C` names. The configuration is found relative to it, too.
+    pub(crate) fn enter_directory(&self) -> Result<(), Error> {
+        let Some(directory) = &self.directory else {
+            return Ok(());
+        };
+        std::env::set_current_dir(directory)
+            .map_err(|source| Error::Directory { path: directory.clone(), source })
+    }
+
+    /// Where the configuration is.
+    pub(crate) fn config_path(&self) -> Result<PathBuf, Error> {
+        let path = match &self.config {
+            Some(path) => path.clone(),
+            None => CONFIG_PLACES
+                .iter()
+                .map(PathBuf::from)
+                .find(|path| path.exists())
+                .ok_or(Error::NoConfig)?,
+        };
+        std::path::absolute(&path).map_err(|source| Error::Directory { path, source })
+    }
+
+    /// Loads it.
+    pub(crate) fn pipeline(&self) -> Result<config::Pipeline, Error> {
+        Ok(config::Pipeline::load(Some(&self.config_path()?))?)
+    }
+
+    /// Whether logs are lines for people.
+    pub(crate) fn logs_are_human(&self) -> bool {
+        match self.log {
+            LogFormat::Auto => std::io::stderr().is_terminal(),
+            LogFormat::Human => true,
+            LogFormat::Json => false,
+        }
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Make one backup: run the whole pipeline
+    Run(RunArgs),
+    /// Make a run directory with a plan, for stages that are started one by one
+    Plan(PlanArgs),
+    /// List the backups of the cluster, newest first
+    List(OutputArgs),
+    /// Show everything about one backup
+    Show(ShowArgs),
+    /// Answer "am I safe?" in one line; exits 41 when the newest verified backup is too old
+    Status(OutputArgs),
+    /// Bring one backup back to a file: fetch, decrypt, decompress, verify
+    Fetch(FetchArgs),
+    /// Run a program of your own as a step of a run, with a receipt
+    Wrap(WrapArgs),
+    /// Write a commented pipeline.toml to begin with
+    Init(InitArgs),
+    #[command(external_subcommand)]
+    External(Vec<OsString>),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// Print what would be done, and do nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Print the result (or the plan) as JSON on standard output
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Draw no progress bar
+    #[arg(long)]
+    pub(crate) no_progress: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PlanArgs {
+    /// The directory to make. Give the same one to every stage of the run
+    #[arg(long, value_name = "DIR")]
+    pub(crate) run_dir: PathBuf,
+    /// Also make a FIFO for each step's output in this directory, as NN-stage.pipe
+    #[arg(long, value_name = "DIR")]
+    pub(crate) fifos: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct OutputArgs {
+    /// JSON on standard output, as described in docs/json.md
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ShowArgs {
+    /// The backup: `latest`, its name, or how its name begins
+    #[arg(default_value = "latest")]
+    pub(crate) backup: String,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FetchArgs {
+    /// The backup: `latest`, its name, or how its name begins
+    #[arg(default_value = "latest")]
+    pub(crate) backup: String,
+    /// The file to write. It must not exist, and appears only when everything was proved
+    #[arg(long, short = 'o', value_name = "FILE")]
+    pub(crate) output: PathBuf,
+    /// Take it from this destination only [default: the first with a verified copy]
+    #[arg(long, value_name = "DESTINATION")]
+    pub(crate) from: Option<String>,
+    /// An identity that opens it; can be given several times [default: those of [decrypt]]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) identity: Vec<PathBuf>,
+    /// Write the artifact as it is stored, encrypted; no identity is needed
+    #[arg(long)]
+    pub(crate) raw: bool,
+    /// Draw no progress bar
+    #[arg(long)]
+    pub(crate) no_progress: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct WrapArgs {
+    /// The program's name under [programs]
+    pub(crate) name: String,
+    #[command(flatten)]
+    pub(crate) streams: contract::StreamArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InitArgs {
+    /// The file to write; it must not exist
+    #[arg(default_value = "pipeline.toml")]
+    pub(crate) file: PathBuf,
+}

@@ -1,0 +1,67 @@
+//! Which variables a stage may see.
+//!
+//! A secret in the environment of a process that does not need it is a leak waiting for a debug
+//! log. So every stage gets a clean environment with what its job needs, and nothing else: only
+//! `capture` sees `ETCDCTL_*`, only the stages that talk to stores see `AWS_*`.
+
+/// What every program may see. `LIFEBOAT__…` overrides hold no secrets, by design.
+const FOR_ALL: [&str; 13] = [
+    "PATH",
+    "HOME",
+    "USER",
+    "LANG",
+    "LC_*",
+    "TZ",
+    "TMPDIR",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "RUST_BACKTRACE",
+    "LIFEBOAT_LOG_LEVEL",
+    "LIFEBOAT__*",
+    "LIFEBOAT_TEST_*",
+];
+const FOR_ETCD: [&str; 1] = ["ETCDCTL_*"];
+const FOR_KEYS: [&str; 1] = ["LIFEBOAT_PASSPHRASE_FILE"];
+const FOR_STORES: [&str; 8] = [
+    "AWS_*",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+    "ALL_PROXY",
+];
+
+/// The variables of this process that `stage` may see.
+pub(crate) fn of(stage: &str) -> impl Iterator<Item = (std::ffi::OsString, std::ffi::OsString)> {
+    let own: &[&str] = match stage {
+        "capture" => &FOR_ETCD,
+        "decrypt" => &FOR_KEYS,
+        "replicate" | "prune" | "fetch" | "catalogue" => &FOR_STORES,
+        _ => &[],
+    };
+    std::env::vars_os().filter(move |(name, _)| {
+        let name = name.to_string_lossy();
+        FOR_ALL.iter().chain(own).any(|pattern| matches(pattern, &name))
+    })
+}
+
+fn matches(pattern: &str, name: &str) -> bool {
+    match pattern.strip_suffix('*') {
+        Some(prefix) => name.starts_with(prefix),
+        None => name == pattern,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_star_stands_for_the_rest_of_a_name_only() {
+        assert!(matches("AWS_*", "AWS_PROFILE"));
+        assert!(!matches("AWS_*", "XAWS_PROFILE"));
+        assert!(!matches("PATH", "PATHX"));
+    }
+}

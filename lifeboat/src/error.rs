@@ -1,0 +1,108 @@
+//! What can go wrong in the front.
+
+use contract::{Exit, Failure};
+use std::io;
+use std::path::PathBuf;
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error(transparent)]
+    Config(#[from] config::Error),
+    #[error(transparent)]
+    RunDir(#[from] contract::RunDirError),
+    #[error(transparent)]
+    Stage(#[from] contract::Error),
+    #[error(transparent)]
+    File(#[from] durable::Error),
+    #[error("there is no pipeline.toml here, and none in /etc/lifeboat")]
+    NoConfig,
+    #[error("cannot work in the directory {}", path.display())]
+    Directory { path: PathBuf, source: io::Error },
+    #[error("there is no program {0:?} beside lifeboat, and none on the PATH")]
+    NoProgram(String),
+    #[error("cannot start {program:?}")]
+    Start { program: String, source: io::Error },
+    #[error("cannot make a pipe")]
+    Pipe(#[source] io::Error),
+    #[error("cannot make the FIFO {}", path.display())]
+    Fifo { path: PathBuf, source: io::Error },
+    #[error("cannot lock {}", path.display())]
+    Lock { path: PathBuf, source: io::Error },
+    #[error("another run for cluster {cluster:?} is at work")]
+    Busy { cluster: String },
+    #[error("{program} ended with exit code {code}")]
+    Program { program: String, code: i32 },
+    #[error("program {name:?} ended with {status}")]
+    OwnProgram { name: String, status: String, exit: Exit },
+    #[error("program {name:?} stopped reading after {bytes} bytes, before the end of its input")]
+    NotRead { name: String, bytes: u64 },
+    #[error("there is no program {0:?} under [programs]")]
+    UnknownProgram(String),
+    #[error("{program} printed something that cannot be understood: {problem}")]
+    Garbled { program: String, problem: String },
+    #[error("cluster {cluster:?} has no backup {wanted:?}")]
+    NoBackup { cluster: String, wanted: String, unreadable: Vec<String> },
+    #[error("{wanted:?} is how {count} backups begin")]
+    Ambiguous { wanted: String, count: usize },
+    #[error("no destination has a verified copy of {backup}: {why}")]
+    NoCopy { backup: String, why: String },
+    #[error("{backup} was made with program {program:?}, which only you can undo")]
+    CannotUndo { backup: String, program: String },
+    #[error("cannot write the output")]
+    Output(#[source] io::Error),
+}
+
+impl Failure for Error {
+    fn exit(&self) -> Exit {
+        match self {
+            Error::Config(e) => e.exit(),
+            Error::RunDir(e) => e.exit(),
+            Error::Stage(e) => e.exit(),
+            Error::File(durable::Error::AlreadyExists(_)) => Exit::Usage,
+            Error::File(_) | Error::Lock { .. } | Error::Pipe(_) | Error::Fifo { .. } => {
+                Exit::LocalDisk
+            }
+            Error::NoConfig | Error::UnknownProgram(_) => Exit::Config,
+            Error::Directory { .. } | Error::NoProgram(_) => Exit::Usage,
+            Error::Ambiguous { .. } => Exit::Usage,
+            Error::Start { .. } | Error::Garbled { .. } => Exit::Bug,
+            Error::Busy { .. } => Exit::Busy,
+            Error::Program { code, .. } => Exit::from_code(*code).unwrap_or(Exit::Bug),
+            Error::OwnProgram { exit, .. } => *exit,
+            Error::NotRead { .. } => Exit::Corrupt,
+            Error::NoBackup { unreadable, .. } if !unreadable.is_empty() => Exit::Transient,
+            Error::NoBackup { .. } => Exit::Stale,
+            Error::NoCopy { .. } => Exit::Corrupt,
+            Error::CannotUndo { .. } => Exit::Unsupported,
+            Error::Output(_) => Exit::LocalDisk,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Error::Config(e) => e.hint(),
+            Error::RunDir(e) => e.hint(),
+            Error::Stage(e) => e.hint(),
+            Error::File(e) => e.hint().map(str::to_owned),
+            Error::NoConfig => {
+                Some("name it with --config, or write one with `lifeboat init`".into())
+            }
+            Error::NoProgram(_) => Some("see `lifeboat --help` for the verbs".into()),
+            Error::Busy { .. } => Some("wait for it; the lock goes with its process".into()),
+            Error::NoBackup { unreadable, .. } if !unreadable.is_empty() => {
+                Some(format!("could not be read: {}", unreadable.join(", ")))
+            }
+            Error::NoBackup { .. } => Some("`lifeboat list` shows what there is".into()),
+            Error::Ambiguous { .. } => {
+                Some("write more of the name; `lifeboat list` shows it".into())
+            }
+            Error::NoCopy { .. } => Some("`lifeboat list` shows the state of every copy".into()),
+            Error::CannotUndo { .. } => {
+                Some("fetch it with --raw and undo the steps by hand".into())
+            }
+            Error::UnknownProgram(name) => Some(format!("describe it under [programs.{name}]")),
+            Error::NotRead { .. } => Some("a step must read its input to the end".into()),
+            _ => None,
+        }
+    }
+}

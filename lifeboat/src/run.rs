@@ -1,0 +1,238 @@
+//! `lifeboat run`: one backup, from the live cluster to its destinations.
+//!
+//! Owns: the lock, the run directories, beginning anew from another member when a stream broke,
+//! and the report that every run leaves. The commit itself is `replicate`'s.
+
+use crate::chain::{self, Drawing, Outcome};
+use crate::cli::{Common, PlanArgs, RunArgs};
+use crate::error::Error;
+use crate::views::{print, print_json};
+use crate::{find, lock, planning};
+use catalogue::{BackupName, Manifest};
+use config::Pipeline;
+use contract::{Clock, Exit, Plan, RunDir};
+use serde::Serialize;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Instant;
+
+/// What a run leaves behind: `report.json` in its directory, and the JSON of `run --json`.
+#[derive(Debug, Serialize)]
+struct Report {
+    version: u32,
+    cluster: String,
+    run: String,
+    /// The backup, if it was committed.
+    backup: Option<BackupName>,
+    exit: u8,
+    attempts: u32,
+    started_at: jiff::Timestamp,
+    finished_at: jiff::Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cause: Option<chain::Cause>,
+}
+
+pub(crate) fn run(common: &Common, args: &RunArgs) -> Result<ExitCode, Error> {
+    let pipeline = common.pipeline()?;
+    let clock = Clock::system();
+    if args.dry_run {
+        return dry_run(&pipeline, &planning::plan(&pipeline, clock), args.json);
+    }
+    let home = pipeline.run.state_dir.join(&pipeline.cluster);
+    let _lock = lock::take(&home, &pipeline.cluster)?;
+    let drawing = Drawing::new(common.logs_are_human(), !args.no_progress);
+    let report = Attempts { common, pipeline: &pipeline, home: &home, clock }.run(&drawing)?;
+    tell(&report, args.json)?;
+    forget_old_runs(&home, pipeline.run.keep_runs);
+    Ok(ExitCode::from(report.exit))
+}
+
+/// `lifeboat plan`: the first step of a run whose stages are started one by one.
+pub(crate) fn plan(common: &Common, args: &PlanArgs) -> Result<ExitCode, Error> {
+    let pipeline = common.pipeline()?;
+    let mut plan = planning::plan(&pipeline, Clock::system());
+    plan.previous = planning::previous(common);
+    RunDir::create(&args.run_dir, &plan)?;
+    if let Some(dir) = &args.fifos {
+        make_fifos(dir, &plan)?;
+    }
+    print(&format!("{}\n", BackupName::new(plan.started_at, &plan.run)))?;
+    Ok(Exit::Ok.into())
+}
+
+/// One FIFO between every two steps, named after the one that writes to it.
+fn make_fifos(dir: &Path, plan: &Plan) -> Result<(), Error> {
+    durable::create_private_dir(dir)?;
+    let writers = plan.steps.len().saturating_sub(1);
+    for (position, step) in plan.steps.iter().enumerate().take(writers) {
+        let path = dir.join(format!("{position:02}-{}.pipe", step.name));
+        let mode = rustix::fs::Mode::from_raw_mode(durable::FILE_MODE);
+        rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, mode, 0)
+            .map_err(|e| Error::Fifo { path, source: e.into() })?;
+    }
+    Ok(())
+}
+
+struct Attempts<'a> {
+    common: &'a Common,
+    pipeline: &'a Pipeline,
+    home: &'a Path,
+    clock: Clock,
+}
+
+impl Attempts<'_> {
+    /// Runs the chain until it succeeds, fails for good, or the attempts are used up.
+    fn run(&self, drawing: &Drawing) -> Result<Report, Error> {
+        let started_at = self.clock.now();
+        let deadline = Instant::now() + self.pipeline.run.deadline.get();
+        let previous = planning::previous(self.common);
+        let mut avoid = Vec::new();
+        let mut attempt = 1;
+        loop {
+            let mut plan = planning::plan(self.pipeline, self.clock);
+            plan.previous.clone_from(&previous);
+            let run_dir = RunDir::create(&self.home.join("runs").join(plan.run.as_str()), &plan)?;
+            let links = links(self.common, &plan, &run_dir, &avoid)?;
+            let outcome = chain::run(&links, deadline, drawing)?;
+            let report = self.report(&plan, &outcome, attempt, started_at);
+            leave(&run_dir, &report)?;
+            let last = attempt >= self.pipeline.run.attempts || Instant::now() >= deadline;
+            match &outcome.cause {
+                Some(cause) if !last && may_begin_anew(&outcome) => {
+                    tracing::warn!(
+                        causes = cause.causes,
+                        "attempt {attempt} failed in {}: {}; beginning anew",
+                        cause.stage,
+                        cause.message
+                    );
+                    avoid.extend((!cause.member.is_empty()).then(|| cause.member.clone()));
+                }
+                _ => return Ok(report),
+            }
+            attempt += 1;
+        }
+    }
+
+    fn report(
+        &self,
+        plan: &Plan,
+        outcome: &Outcome,
+        attempts: u32,
+        started_at: jiff::Timestamp,
+    ) -> Report {
+        let name = BackupName::new(plan.started_at, &plan.run);
+        Report {
+            version: 1,
+            cluster: plan.cluster.clone(),
+            run: plan.run.to_string(),
+            backup: outcome.succeeded("replicate").then_some(name),
+            exit: outcome.code,
+            attempts,
+            started_at,
+            finished_at: self.clock.now(),
+            cause: outcome.cause.clone(),
+        }
+    }
+}
+
+/// A stream that broke, or bytes that were wrong, may come right from another member. Anything
+/// else would only fail again.
+fn may_begin_anew(outcome: &Outcome) -> bool {
+    let stage = outcome.cause.as_ref().map_or("", |cause| cause.stage.as_str());
+    let codes = [Exit::Transient.code(), Exit::Corrupt.code()];
+    matches!(stage, "capture" | "verify") && codes.contains(&outcome.code)
+}
+
+fn links(
+    common: &Common,
+    plan: &Plan,
+    run_dir: &RunDir,
+    avoid: &[String],
+) -> Result<Vec<chain::Link>, Error> {
+    let mut links = Vec::with_capacity(plan.steps.len());
+    for (position, step) in plan.steps.iter().enumerate() {
+        let mut extra: Vec<OsString> = Vec::new();
+        if step.name == "capture" {
+            extra.extend(avoid.iter().flat_map(|m| ["--avoid-member".into(), m.into()]));
+        }
+        links.push(chain::link(common, plan, run_dir, position, &extra)?);
+    }
+    Ok(links)
+}
+
+fn leave(run_dir: &RunDir, report: &Report) -> Result<(), Error> {
+    let text = serde_json::to_vec_pretty(report).map_err(|e| Error::Output(e.into()))?;
+    Ok(durable::write_new(&run_dir.path().join("report.json"), &text)?)
+}
+
+/// One line for a success; the root cause and the next step for a failure.
+fn tell(report: &Report, json: bool) -> Result<(), Error> {
+    if json {
+        print_json(report)?;
+    }
+    let name = report.backup.as_ref().map(ToString::to_string);
+    match (&report.cause, &name) {
+        (None, Some(name)) if report.exit == Exit::Partial.code() => {
+            tracing::warn!("backup {name} is committed, with fewer copies than wanted");
+        }
+        (None, Some(name)) => tracing::info!("backup {name} is committed and was read back"),
+        (None, None) => {}
+        (Some(cause), committed) => {
+            let kept = match committed {
+                Some(name) => format!("backup {name} is committed; after that "),
+                None => "no backup was made: ".to_owned(),
+            };
+            tracing::error!(
+                code = report.exit,
+                causes = cause.causes,
+                hint = cause.hint,
+                "{kept}{} failed: {}",
+                cause.stage,
+                cause.message
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Takes away the oldest run directories. They are only for looking back: a failure to remove one
+/// must not fail a run that succeeded.
+fn forget_old_runs(home: &Path, keep: usize) {
+    let Ok(entries) = std::fs::read_dir(home.join("runs")) else {
+        return;
+    };
+    let mut runs: Vec<PathBuf> = entries.filter_map(|e| Some(e.ok()?.path())).collect();
+    runs.sort();
+    for old in runs.iter().take(runs.len().saturating_sub(keep)) {
+        if let Err(e) = std::fs::remove_dir_all(old) {
+            tracing::warn!("cannot remove the old run directory {}: {e}", old.display());
+        }
+    }
+}
+
+fn dry_run(pipeline: &Pipeline, plan: &Plan, json: bool) -> Result<ExitCode, Error> {
+    for step in plan.steps.iter().filter(|step| step.program.is_none()) {
+        find::stage(&step.name)?;
+    }
+    if json {
+        print_json(plan)?;
+        return Ok(Exit::Ok.into());
+    }
+    let mut text = format!("would back up cluster {:?}\n", plan.cluster);
+    for step in &plan.steps {
+        let program = step.program.as_ref().map(|p| format!(" ({})", p.join(" ")));
+        text += &format!("  {}{}\n", step.name, program.unwrap_or_default());
+    }
+    let key = Manifest::artifact_name(plan).key(&plan.cluster);
+    for (name, destination) in &pipeline.destinations {
+        text += &format!("to {name}: {}/{key}\n", destination.url.trim_end_matches('/'));
+    }
+    let count = pipeline.destinations.len();
+    text += &format!(
+        "a backup counts when {} of {count} destinations have read it back\nnothing was done\n",
+        pipeline.replicate.require.of(count)
+    );
+    print(&text)?;
+    Ok(Exit::Ok.into())
+}

@@ -1,0 +1,85 @@
+//! What people and scripts see of the catalogue: tables or JSON, on standard output.
+//!
+//! The catalogue itself is read by `lifeboat-catalogue`, which has the stores' credentials; this
+//! program has none.
+
+mod format;
+mod list;
+mod show;
+mod status;
+
+pub(crate) use format::{age, bytes, plural};
+pub(crate) use list::list;
+pub(crate) use show::show;
+pub(crate) use status::status;
+
+use crate::cli::Common;
+use crate::error::Error;
+use crate::{environment, find};
+use catalogue::{Backup, BackupName, Catalogue};
+use contract::Exit;
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+/// Asks `lifeboat-catalogue` what all destinations hold.
+pub(crate) fn read_catalogue(common: &Common) -> Result<Catalogue, Error> {
+    let program = find::stage("catalogue")?;
+    let name = program.display().to_string();
+    let output = Command::new(&program)
+        .arg("--config")
+        .arg(common.config_path()?)
+        .args(["--log", if common.logs_are_human() { "human" } else { "json" }])
+        .env_clear()
+        .envs(environment::of("catalogue"))
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .output()
+        .map_err(|source| Error::Start { program: name.clone(), source })?;
+    let code = output.status.code().unwrap_or(Exit::Bug.code().into());
+    if code != 0 {
+        return Err(Error::Program { program: name, code });
+    }
+    serde_json::from_slice(&output.stdout)
+        .map_err(|e| Error::Garbled { program: name, problem: e.to_string() })
+}
+
+/// The name of the backup that somebody means by `latest`, by its name or by how it begins.
+/// `latest` is the newest with a verified copy.
+pub(crate) fn choose(catalogue: &Catalogue, wanted: &str) -> Result<BackupName, Error> {
+    let is_wanted = |backup: &Backup| match wanted {
+        "latest" => backup.state == catalogue::State::Verified,
+        name => backup.name.as_str().starts_with(name),
+    };
+    let mut names: Vec<&BackupName> =
+        catalogue.copies().filter(|(_, b)| is_wanted(b)).map(|(_, b)| &b.name).collect();
+    names.dedup();
+    match names.as_slice() {
+        [] => Err(Error::NoBackup {
+            cluster: catalogue.cluster.clone(),
+            wanted: wanted.to_owned(),
+            unreadable: unreadable(catalogue),
+        }),
+        [one] => Ok((*one).clone()),
+        [newest, ..] if wanted == "latest" => Ok((*newest).clone()),
+        many => Err(Error::Ambiguous { wanted: wanted.to_owned(), count: many.len() }),
+    }
+}
+
+fn unreadable(catalogue: &Catalogue) -> Vec<String> {
+    let dark = catalogue.destinations.iter().filter(|d| d.problem.is_some());
+    dark.map(|d| d.destination.clone()).collect()
+}
+
+/// Prints to standard output. A reader that went away (`| head`) is no error.
+pub(crate) fn print(text: &str) -> Result<(), Error> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        result => result.map_err(Error::Output),
+    }
+}
+
+pub(crate) fn print_json(value: &impl serde::Serialize) -> Result<(), Error> {
+    let text = serde_json::to_string_pretty(value).map_err(|e| Error::Output(e.into()))?;
+    print(&format!("{text}\n"))
+}

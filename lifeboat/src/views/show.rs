@@ -1,0 +1,166 @@
+//! `lifeboat show`: everything about one backup, and what to type to bring it back.
+
+use super::{age, bytes, choose, plural, print, print_json, read_catalogue};
+use crate::cli::{Common, ShowArgs};
+use crate::error::Error;
+use catalogue::{Backup, Catalogue, Manifest, State};
+use contract::Exit;
+use serde::Serialize;
+use std::fmt::Write as _;
+
+/// The JSON of `lifeboat show --json`.
+#[derive(Debug, Serialize)]
+struct Shown<'a> {
+    version: u32,
+    name: &'a str,
+    manifest: Option<&'a Manifest>,
+    copies: Vec<Copy<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct Copy<'a> {
+    destination: &'a str,
+    location: &'a str,
+    state: State,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    problem: Option<&'a str>,
+    manifest_key: &'a str,
+    manifest_sha256: &'a str,
+}
+
+pub(crate) fn show(common: &Common, args: &ShowArgs) -> Result<Exit, Error> {
+    let catalogue = read_catalogue(common)?;
+    let name = choose(&catalogue, &args.backup)?;
+    let copies: Vec<(&str, &Backup)> =
+        catalogue.copies().filter(|(_, backup)| backup.name == name).collect();
+    // A verified copy describes the backup better than a broken one.
+    let best = copies.iter().find(|(_, b)| b.state == State::Verified).or(copies.first());
+    let manifest = best.and_then(|(_, backup)| backup.manifest.as_ref());
+    let shown = Shown {
+        version: 1,
+        name: name.as_str(),
+        manifest,
+        copies: copies.iter().map(|(d, b)| copy(&catalogue, d, b)).collect(),
+    };
+    match args.output.json {
+        true => print_json(&shown)?,
+        false => print(&page(&shown, &catalogue))?,
+    }
+    Ok(Exit::Ok)
+}
+
+fn copy<'a>(catalogue: &'a Catalogue, destination: &'a str, backup: &'a Backup) -> Copy<'a> {
+    let place = catalogue.destinations.iter().find(|d| d.destination == destination);
+    Copy {
+        destination,
+        location: place.map_or("", |d| d.location.as_str()),
+        state: backup.state,
+        problem: backup.problem.as_deref(),
+        manifest_key: &backup.manifest_key,
+        manifest_sha256: &backup.manifest_sha256,
+    }
+}
+
+fn page(shown: &Shown<'_>, catalogue: &Catalogue) -> String {
+    let mut page = Page(String::new());
+    page.line("backup", shown.name);
+    if let Some(manifest) = shown.manifest {
+        describe(&mut page, manifest, catalogue);
+    }
+    for copy in &shown.copies {
+        let problem = copy.problem.map(|p| format!(": {p}")).unwrap_or_default();
+        page.line(
+            "copy",
+            format!("{} {} ({}{problem})", copy.destination, copy.location, copy.state.name()),
+        );
+    }
+    page.line("bring back", format!("lifeboat fetch {} -o snapshot.db", shown.name));
+    if let (Some(manifest), Some(copy)) = (shown.manifest, shown.copies.first()) {
+        page.line("by hand", by_hand(manifest, copy));
+    }
+    page.0
+}
+
+fn describe(page: &mut Page, manifest: &Manifest, catalogue: &Catalogue) {
+    let (etcd, snapshot) = (&manifest.etcd, &manifest.snapshot);
+    let seconds = catalogue.read_at.as_second() - manifest.taken_at.as_second();
+    page.line("cluster", format!("{} (etcd id {})", manifest.cluster, etcd.cluster_id));
+    page.line("taken", format!("{} ({} ago)", manifest.taken_at, age(seconds)));
+    page.line(
+        "etcd",
+        format!(
+            "{}, from member {}",
+            etcd.etcd_version,
+            name_of(&etcd.member_name, &etcd.member_id)
+        ),
+    );
+    for member in &etcd.members {
+        let learner = if member.learner { " (learner)" } else { "" };
+        let urls = member.peer_urls.join(",");
+        page.line("member", format!("{} {urls}{learner}", name_of(&member.name, &member.id)));
+    }
+    for alarm in &etcd.alarms {
+        page.line("alarm", format!("{} of member {}", alarm.alarm, alarm.member_id));
+    }
+    for reason in &etcd.degraded {
+        page.line("degraded", reason);
+    }
+    page.line("revision", format!("{} (barrier {})", snapshot.revision, etcd.revision_barrier));
+    let keys = i64::try_from(snapshot.total_key_live).unwrap_or(i64::MAX);
+    page.line("keys", format!("{} live, {} records", keys, snapshot.total_key_records));
+    page.line("status hash", format!("{:x}", snapshot.status_hash));
+    let agree = snapshot.hashkv.iter().filter(|v| v.agrees).count();
+    let asked = i64::try_from(snapshot.hashkv.len()).unwrap_or(i64::MAX);
+    page.line("HashKV", format!("agrees with {agree} of {}", plural(asked, "member")));
+    for verdict in &snapshot.hashkv {
+        if let Some(why) = &verdict.not_compared {
+            page.line(
+                "",
+                format!(
+                    "{} was not compared: {why}",
+                    name_of(&verdict.member_name, &verdict.member_id)
+                ),
+            );
+        }
+    }
+    for step in &manifest.steps {
+        page.line(
+            &step.stage,
+            format!("{} {}", bytes(step.output.bytes), short(&step.output.sha256)),
+        );
+    }
+    for recipient in &manifest.recipients {
+        page.line("opens with", recipient);
+    }
+}
+
+/// The same with standard tools alone: there is no lock-in.
+fn by_hand(manifest: &Manifest, copy: &Copy<'_>) -> String {
+    let mut text =
+        format!("cat {}/{}", copy.location.trim_end_matches('/'), manifest.artifact_key());
+    for step in manifest.steps.iter().rev() {
+        text += match step.stage.as_str() {
+            "encrypt" => " | age -d -i IDENTITY",
+            "compress" => " | zstd -d",
+            _ => "",
+        };
+    }
+    text + " > snapshot.db"
+}
+
+fn name_of(name: &str, id: &str) -> String {
+    if name.is_empty() { id.to_owned() } else { format!("{name} ({id})") }
+}
+
+fn short(sha256: &str) -> &str {
+    sha256.get(..16).unwrap_or(sha256)
+}
+
+struct Page(String);
+
+impl Page {
+    fn line(&mut self, label: &str, text: impl std::fmt::Display) {
+        // Writing to a string cannot fail.
+        let _ = writeln!(self.0, "{label:<12} {text}");
+    }
+}

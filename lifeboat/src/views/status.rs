@@ -1,0 +1,57 @@
+//! `lifeboat status`: one line that answers "am I safe?", and an exit code that says the same.
+
+use super::{age, plural, print, print_json, read_catalogue};
+use crate::cli::{Common, OutputArgs};
+use crate::error::Error;
+use catalogue::{Safety, Verdict, verdict};
+use contract::{Clock, Exit};
+
+pub(crate) fn status(common: &Common, args: &OutputArgs) -> Result<Exit, Error> {
+    let pipeline = common.pipeline()?;
+    let catalogue = read_catalogue(common)?;
+    let limit = pipeline.run.stale_after.get();
+    let wanted = pipeline.destinations.len();
+    let verdict = verdict(&catalogue, Clock::system().now(), limit, wanted);
+    match args.json {
+        true => print_json(&verdict)?,
+        false => {
+            print(&format!("{}\n", line(&pipeline.cluster, &verdict, pipeline.run.stale_after)))?;
+        }
+    }
+    Ok(verdict.exit())
+}
+
+fn line(cluster: &str, verdict: &Verdict, limit: config::Duration) -> String {
+    let newest = match (&verdict.newest, verdict.age_seconds, verdict.revision) {
+        (Some(name), Some(seconds), Some(revision)) => {
+            format!("newest verified backup {name} is {} old, revision {revision}", age(seconds))
+        }
+        _ => "no verified backup".into(),
+    };
+    let copies = format!("{} of {} copies", verdict.copies, verdict.copies_wanted);
+    let dark = match verdict.unreadable.as_slice() {
+        [] => String::new(),
+        names => format!("; could not read {}", names.join(", ")),
+    };
+    let bad = match verdict.not_trusted {
+        0 => String::new(),
+        n => {
+            let count = i64::try_from(n).unwrap_or(i64::MAX);
+            format!("; {} broken or suspect (see `lifeboat list`)", plural(count, "copy"))
+        }
+    };
+    let word = match verdict.safety {
+        Safety::Safe => "SAFE",
+        Safety::Partial => "PARTIAL",
+        Safety::Stale => "STALE",
+        Safety::None => "NO BACKUP",
+        Safety::Unknown => "UNKNOWN",
+    };
+    let judged = match verdict.safety {
+        Safety::Stale => format!("{newest}, more than the {limit} allowed, {copies}"),
+        Safety::None => newest,
+        Safety::Unknown => "no destination could be read".into(),
+        Safety::Safe | Safety::Partial => format!("{newest}, {copies}"),
+    };
+    format!("{cluster}: {word}: {judged}{dark}{bad}")
+}

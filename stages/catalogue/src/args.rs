@@ -1,0 +1,14 @@
+//! The command line.
+
+use contract::StageArgs;
+
+/// Prints what every destination holds of the cluster, as JSON (docs/json.md).
+///
+/// A destination that cannot be read is in the output, with its problem; the exit code is 0 all
+/// the same, because the answer is complete.
+#[derive(Debug, clap::Parser)]
+#[command(name = "lifeboat-catalogue", version, max_term_width = 100)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    pub(crate) common: StageArgs,
+}

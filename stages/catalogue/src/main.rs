@@ -1,0 +1,16 @@
+//! `lifeboat-catalogue`: prints what every destination holds of the cluster, as JSON.
+//!
+//! It is no step of a run: `lifeboat list`, `show`, `status` and `fetch` ask it, because it has
+//! the stores' credentials and they have none.
+
+mod args;
+mod error;
+mod stage;
+
+use clap::Parser;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let args = args::Args::parse();
+    contract::stage_main("catalogue", &args.common, || stage::run(&args))
+}

@@ -1,0 +1,95 @@
+//! The core: manifest, artifact, comparison.
+
+use crate::args::Args;
+use crate::error::Error;
+use catalogue::{MANIFEST_BYTES_MAX, Manifest, ObjectName};
+use config::Pipeline;
+use contract::{Clock, Digest, Exit, Job, Progress, Sink};
+use destinations::Opened;
+use futures::StreamExt;
+use std::io::Write;
+use store::{ErrorKind, Operation, StoreError};
+
+pub(crate) fn run(args: &Args) -> Result<Exit, Error> {
+    let pipeline = Pipeline::load(args.common.config.as_deref())?;
+    let job = Job::open("fetch", &args.common.streams, Clock::system())?;
+    let mut sink = job.output()?;
+    destinations::block_on(fetch(args, &pipeline, &mut sink))??;
+    job.finish(None, sink, &serde_json::json!({ "destination": args.destination }))?;
+    Ok(Exit::Ok)
+}
+
+async fn fetch(args: &Args, pipeline: &Pipeline, sink: &mut Sink) -> Result<(), Error> {
+    let opened = destinations::open_one(pipeline, &args.destination).await?;
+    let manifest = read_manifest(args, pipeline, &opened).await?;
+    let (key, expected) = (manifest.artifact_key(), digest_of(&manifest));
+    pass(&opened, &key, expected.bytes, sink).await?;
+    let found = sink.digest();
+    if found == expected {
+        return Ok(());
+    }
+    Err(Error::Damaged { destination: args.destination.clone(), key, expected, found })
+}
+
+async fn read_manifest(
+    args: &Args,
+    pipeline: &Pipeline,
+    opened: &Opened,
+) -> Result<Manifest, Error> {
+    let key = &args.manifest;
+    let name = match ObjectName::parse(&pipeline.cluster, key) {
+        Some(name @ ObjectName::Manifest { .. }) => name,
+        _ => return Err(Error::NotAManifest(key.clone())),
+    };
+    let bytes_max = usize::try_from(MANIFEST_BYTES_MAX).unwrap_or(usize::MAX);
+    let bytes = store::read_small(&*opened.store, key, bytes_max)
+        .await
+        .map_err(destinations::Error::Store)?;
+    Manifest::from_bytes(&pipeline.cluster, &name, &bytes).map_err(|source| Error::Manifest {
+        destination: args.destination.clone(),
+        key: key.clone(),
+        source,
+    })
+}
+
+fn digest_of(manifest: &Manifest) -> Digest {
+    Digest { bytes: manifest.artifact.bytes, sha256: manifest.artifact.sha256.clone() }
+}
+
+/// Passes the artifact on block by block, and not more of it than the manifest promises.
+async fn pass(opened: &Opened, key: &str, bytes_max: u64, sink: &mut Sink) -> Result<(), Error> {
+    let mut progress = Progress::new("fetch", Some(bytes_max));
+    let store = &*opened.store;
+    let mut blocks = store.read(key, None).await.map_err(destinations::Error::Store)?;
+    let mut passed = 0;
+    while let Some(block) = next_block(&mut blocks, opened, key).await? {
+        passed += block.len() as u64;
+        if passed > bytes_max {
+            let kind = ErrorKind::TooLarge { bytes_max };
+            let error = StoreError::new(store.name(), Operation::Read, key, kind);
+            return Err(destinations::Error::Store(error).into());
+        }
+        let written = sink.write_all(&block);
+        written.map_err(|e| contract::Error::Stream(sink.write_error(e)))?;
+        progress.at(passed);
+    }
+    progress.end(passed);
+    Ok(())
+}
+
+async fn next_block(
+    blocks: &mut store::Blocks,
+    opened: &Opened,
+    key: &str,
+) -> Result<Option<bytes::Bytes>, Error> {
+    let next = match tokio::time::timeout(opened.timeout, blocks.next()).await {
+        Ok(next) => next.transpose(),
+        Err(_) => Err(StoreError::new(
+            opened.store.name(),
+            Operation::Read,
+            key,
+            ErrorKind::Stalled { after: opened.timeout },
+        )),
+    };
+    Ok(next.map_err(destinations::Error::Store)?)
+}

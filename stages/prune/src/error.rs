@@ -1,0 +1,63 @@
+//! What can go wrong.
+
+use contract::{Blame, Exit, Failure};
+use retention::Refusal;
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error(transparent)]
+    Config(#[from] config::Error),
+    #[error(transparent)]
+    Contract(#[from] contract::Error),
+    #[error(transparent)]
+    Destination(#[from] destinations::Error),
+    #[error("there is no [prune] in the configuration, so everything is kept")]
+    NoPolicy,
+    #[error("prune.{key} = {value:?}: {problem}")]
+    BadPolicy { key: &'static str, value: String, problem: String },
+    #[error("nothing was removed: destination {destination:?} could not be read: {problem}")]
+    Unreadable { destination: String, problem: String },
+    #[error("nothing was removed: destination {destination:?}: {refusal}")]
+    Refused { destination: String, refusal: Box<Refusal> },
+    #[error("{failed} of {planned} backups could not be removed: {why}")]
+    NotRemoved { failed: usize, planned: usize, why: String, exit: Exit },
+    #[error("cannot print the plan")]
+    Print(#[source] std::io::Error),
+}
+
+impl Failure for Error {
+    fn exit(&self) -> Exit {
+        match self {
+            Error::Config(e) => e.exit(),
+            Error::Contract(e) => e.exit(),
+            Error::Destination(e) => e.exit(),
+            Error::NoPolicy | Error::BadPolicy { .. } => Exit::Config,
+            Error::Refused { refusal, .. } if refusal.is_policy_fault() => Exit::Config,
+            Error::Unreadable { .. } | Error::Refused { .. } => Exit::Refused,
+            Error::NotRemoved { exit, .. } => *exit,
+            Error::Print(_) => Exit::LocalDisk,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Error::Config(e) => e.hint(),
+            Error::Contract(e) => e.hint(),
+            Error::Destination(e) => e.hint(),
+            Error::NoPolicy => Some("add [prune] with at least one rule to pipeline.toml".into()),
+            Error::Unreadable { .. } => {
+                Some("a backup is only removed while all destinations can be seen".into())
+            }
+            Error::Refused { refusal, .. } => Some(refusal.hint().to_owned()),
+            Error::NotRemoved { .. } => Some("the next prune tries again".into()),
+            Error::BadPolicy { .. } | Error::Print(_) => None,
+        }
+    }
+
+    fn blame(&self) -> Blame {
+        match self {
+            Error::Contract(e) => e.blame(),
+            _ => Blame::Own,
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! The core: read, plan, print, apply.
+
+use crate::apply::{self, Removed};
+use crate::args::Args;
+use crate::error::Error;
+use crate::plans::{self, Plans};
+use crate::page;
+use catalogue::DestinationCatalogue;
+use config::Pipeline;
+use contract::facts::PruneFacts;
+use contract::{Clock, Exit, Failure, Job};
+use std::collections::BTreeMap;
+use std::io::Write;
+
+pub(crate) fn run(args: &Args) -> Result<Exit, Error> {
+    let pipeline = Pipeline::load(args.common.config.as_deref())?;
+    let in_a_run = args.common.streams.run_dir.is_some();
+    let job = Job::open("prune", &args.common.streams, Clock::system())?;
+    let source = job.signal_input()?;
+    // Inside a run, nothing is removed before the new backup is committed.
+    job.confirm(&source)?;
+    let sink = job.signal_output()?;
+    let (plans, removed) = destinations::block_on(prune(args, &pipeline, &job, in_a_run))??;
+    let kept = plans.iter().map(|(name, plan)| (name.clone(), plan.kept())).collect();
+    job.finish(Some(&source), sink, &PruneFacts { removed, kept })?;
+    Ok(Exit::Ok)
+}
+
+async fn prune(
+    args: &Args,
+    pipeline: &Pipeline,
+    job: &Job,
+    in_a_run: bool,
+) -> Result<(Plans, Removed), Error> {
+    let mut opened = BTreeMap::new();
+    let mut catalogues = Vec::new();
+    for (name, result) in destinations::open_all(pipeline).await {
+        let destination = result.map_err(|e| unreadable(&name, &e))?;
+        let catalogue = destinations::read_one(&destination, &pipeline.cluster).await;
+        catalogues.push(catalogue.map_err(|e| unreadable(&name, &e))?);
+        opened.insert(name, destination);
+    }
+    let plans = plans::make(pipeline, &catalogues, job.now(), args.allow_large_removal)?;
+    if !in_a_run {
+        print(args, &plans)?;
+    }
+    let removed = match args.dry_run {
+        true => Removed::new(),
+        false => apply::apply(&plans, &catalogues, &opened).await?,
+    };
+    say(&plans, &catalogues);
+    Ok((plans, removed))
+}
+
+fn unreadable(name: &str, error: &destinations::Error) -> Error {
+    let problem = match error.hint() {
+        Some(hint) => format!("{error} ({hint})"),
+        None => error.to_string(),
+    };
+    Error::Unreadable { destination: name.to_owned(), problem }
+}
+
+fn print(args: &Args, plans: &Plans) -> Result<(), Error> {
+    let text = match args.json {
+        true => serde_json::to_string_pretty(plans).map_err(|e| Error::Print(e.into()))? + "\n",
+        false => page::of(plans),
+    };
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(Error::Print(e)),
+        _ => Ok(()),
+    }
+}
+
+fn say(plans: &Plans, catalogues: &[DestinationCatalogue]) {
+    for (name, plan) in plans {
+        tracing::info!("{name}: {} backups kept, {} removed", plan.kept(), plan.removed());
+    }
+    for catalogue in catalogues.iter().filter(|c| !c.orphans.is_empty()) {
+        let (name, count) = (&catalogue.destination, catalogue.orphans.len());
+        tracing::warn!("{name}: {count} artifacts without a manifest; they are no backups");
+    }
+}

@@ -1,0 +1,22 @@
+//! The command line.
+
+use contract::StageArgs;
+
+/// Writes one artifact to every destination at once, reads each copy back, and commits.
+///
+/// It needs the directory of a run (--run-dir): the backup's name comes from the plan, the
+/// manifest from the receipts of the stages before. The destinations are those of the
+/// configuration; credentials come from each store's own chain.
+#[derive(Debug, clap::Parser)]
+#[command(name = "lifeboat-replicate", version, max_term_width = 100, after_help = AFTER)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    pub(crate) common: StageArgs,
+}
+
+const AFTER: &str = "\
+Example, as a job step after the others:
+  lifeboat-replicate -c pipeline.toml --run-dir run --input snapshot.db.zst.age
+
+Exit codes: 0 every destination has a proved copy, 40 enough but not all of them, 10 too few, 11 a
+credential was refused, 50 the cluster is another one than before.";

@@ -1,0 +1,103 @@
+//! The commit: manifests, written last, where a proved copy of the artifact is.
+//!
+//! If too few destinations can be brought to have both, what this run wrote is taken back as far
+//! as its permissions reach. What cannot be taken back is an artifact without a manifest, which
+//! nothing lists, or, in the rare case that a manifest could be written in one place and not in
+//! enough others, a whole and proved backup that the run does not claim.
+
+use bytes::Bytes;
+use catalogue::Manifest;
+use destinations::Opened;
+use std::collections::BTreeMap;
+use std::time::Duration;
+use store::{Destination, ErrorKind, Operation, Outcome, StoreError};
+
+/// What became of each destination, by name.
+pub(crate) type Copies = BTreeMap<String, Result<(), destinations::Error>>;
+
+/// Turns the fan-out's outcomes into copies.
+pub(crate) fn artifacts(outcomes: Vec<Outcome>) -> Copies {
+    let copy = |outcome: Outcome| {
+        if outcome.lag.spooled_bytes > 0 {
+            tracing::warn!(
+                spooled_bytes = outcome.lag.spooled_bytes,
+                "destination {} lagged behind",
+                outcome.destination
+            );
+        }
+        (outcome.destination, outcome.result.map(drop).map_err(destinations::Error::from))
+    };
+    outcomes.into_iter().map(copy).collect()
+}
+
+/// Writes the manifest wherever the artifact is, reading each one back.
+pub(crate) async fn manifests(
+    copies: &mut Copies,
+    opened: &BTreeMap<String, Opened>,
+    manifest: &Manifest,
+) {
+    let key = manifest.object_name().key(&manifest.cluster);
+    let bytes = Bytes::from(manifest.to_bytes());
+    for (name, copy) in copies.iter_mut().filter(|(_, copy)| copy.is_ok()) {
+        let Some(opened) = opened.get(name) else { continue };
+        let written = write_manifest(&*opened.store, &key, &bytes);
+        *copy = match tokio::time::timeout(opened.timeout, written).await {
+            Ok(result) => result.map_err(Into::into),
+            Err(_) => Err(timed_out(name, &key, opened.timeout).into()),
+        };
+    }
+}
+
+async fn write_manifest(
+    store: &dyn Destination,
+    key: &str,
+    bytes: &Bytes,
+) -> Result<(), StoreError> {
+    store.put_new(key, bytes.clone()).await?;
+    let found = store::read_small(store, key, bytes.len()).await?;
+    match found == *bytes {
+        true => Ok(()),
+        false => {
+            let kind = ErrorKind::Corrupt {
+                check: "the manifest that was read back",
+                expected: format!("the {} bytes that were written", bytes.len()),
+                found: format!("{} other bytes", found.len()),
+            };
+            Err(StoreError::new(store.name(), Operation::ReadBack, key, kind))
+        }
+    }
+}
+
+fn timed_out(name: &str, key: &str, after: Duration) -> StoreError {
+    StoreError::new(name, Operation::Put, key, ErrorKind::Stalled { after })
+}
+
+/// Takes back what this run wrote: the manifest first, so that it is never without its artifact.
+pub(crate) async fn take_back(
+    opened: &BTreeMap<String, Opened>,
+    touched: &[String],
+    manifest_key: Option<&str>,
+    artifact_key: &str,
+) {
+    for name in touched {
+        let Some(opened) = opened.get(name) else { continue };
+        for key in manifest_key.into_iter().chain([artifact_key]) {
+            let deleted = tokio::time::timeout(opened.timeout, opened.store.delete(key)).await;
+            match deleted {
+                Ok(Ok(())) => {}
+                Ok(Err(e)) if matches!(e.kind(), ErrorKind::Denied { .. }) => {
+                    tracing::warn!("{e}; without its manifest it is listed as an orphan");
+                    break;
+                }
+                Ok(Err(e)) => {
+                    tracing::warn!("{e}");
+                    break;
+                }
+                Err(_) => {
+                    tracing::warn!("destination {name} did not answer; {key} may still be there");
+                    break;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! The core: open, fan out, confirm, commit.
+
+use crate::args::Args;
+use crate::commit::{self, Copies};
+use crate::error::Error;
+use crate::lineage;
+use crate::pump::{Pumped, pump};
+use catalogue::Manifest;
+use config::Pipeline;
+use contract::facts::{Copy, ReplicateFacts};
+use contract::{Blame, Clock, Exit, Failure, Job, Progress};
+use destinations::Opened;
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+use std::time::Duration;
+use store::{Acknowledged, FanoutOptions, FanoutRun, FanoutSender, Target};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
+
+/// The code of a process that a termination signal ended.
+const TERMINATED: u8 = 128 + 15;
+/// How long the uploads may take to be aborted after a signal.
+const ABORT_GRACE: Duration = Duration::from_secs(15);
+
+pub(crate) fn run(args: &Args) -> Result<ExitCode, Error> {
+    let pipeline = Pipeline::load(args.common.config.as_deref())?;
+    let job = Job::open("replicate", &args.common.streams, Clock::system())?;
+    destinations::block_on(replicate(job, pipeline))?
+}
+
+async fn replicate(job: Job, pipeline: Pipeline) -> Result<ExitCode, Error> {
+    let plan = job.plan().ok_or(Error::NoRun)?.clone();
+    let all = destinations::open_all(&pipeline).await;
+    lineage::must_be_encrypted(&plan, &pipeline, &all)?;
+    let key = Manifest::artifact_name(&plan).key(&plan.cluster);
+    let mut copies = Copies::new();
+    let mut opened = BTreeMap::new();
+    for (name, result) in all {
+        match result {
+            Ok(destination) => drop(opened.insert(name, destination)),
+            Err(e) => drop(copies.insert(name, Err(e))),
+        }
+    }
+    let (sender, fanout) = fan_out(&job, &pipeline, &opened, &key);
+    let Some((uploaded, pumped)) = carry(job, sender, fanout, &opened, &pipeline).await? else {
+        return Ok(ExitCode::from(TERMINATED));
+    };
+    copies.extend(uploaded);
+    Commit { pipeline: &pipeline, opened: &opened, key: &key }.finish(copies, pumped).await
+}
+
+fn fan_out(
+    job: &Job,
+    pipeline: &Pipeline,
+    opened: &BTreeMap<String, Opened>,
+    key: &str,
+) -> (FanoutSender, FanoutRun) {
+    let settings = &pipeline.replicate;
+    let scratch = settings.spool_dir.clone();
+    let scratch = scratch.or_else(|| job.run_dir().map(|dir| dir.path().to_path_buf()));
+    let mut options = FanoutOptions::new(scratch.unwrap_or_else(std::env::temp_dir));
+    options.ram_bytes_max = settings.memory_bytes_max;
+    options.spool_bytes_max = settings.spool_bytes_max;
+    let target = |opened: &Opened| Target {
+        destination: opened.store.clone(),
+        key: key.to_owned(),
+    };
+    store::fanout(opened.values().map(target).collect(), options)
+}
+
+/// Carries the bytes to all destinations. `None` after a termination signal, when every upload
+/// has been aborted.
+async fn carry(
+    job: Job,
+    sender: FanoutSender,
+    fanout: FanoutRun,
+    opened: &BTreeMap<String, Opened>,
+    pipeline: &Pipeline,
+) -> Result<Option<(Copies, Option<Pumped>)>, Error> {
+    let source = job.input()?;
+    let breaker = sender.breaker();
+    let shower = tokio::spawn(show(opened.keys().cloned().collect(), fanout.acknowledged()));
+    let (done, pumped) = oneshot::channel();
+    let settings = pipeline.clone();
+    // Not a blocking task of the runtime: one that waits for standard input has no end.
+    std::thread::spawn(move || done.send(pump(job, source, sender, &settings)).is_ok());
+    let mut terminate = signal(SignalKind::terminate()).map_err(destinations::Error::Runtime)?;
+    let mut running = std::pin::pin!(fanout.run());
+    let outcomes = tokio::select! {
+        outcomes = &mut running => outcomes,
+        _ = terminate.recv() => {
+            breaker.break_off();
+            if tokio::time::timeout(ABORT_GRACE, running).await.is_err() {
+                tracing::warn!("some uploads could not be aborted in time; the next run will");
+            }
+            tracing::error!(code = TERMINATED, blame = Blame::Own.name(), "{}", Error::Stopped);
+            return Ok(None);
+        }
+    };
+    shower.abort();
+    let pumped = pumped.await.map_err(|_| Error::ReaderLost)??;
+    Ok(Some((commit::artifacts(outcomes), pumped)))
+}
+
+/// Tells how far each destination is.
+async fn show(names: Vec<String>, acknowledged: Vec<Acknowledged>) {
+    const EVERY: Duration = Duration::from_millis(250);
+    let mut all: Vec<(Progress, Acknowledged)> =
+        names.into_iter().map(|name| Progress::new(name, None)).zip(acknowledged).collect();
+    loop {
+        tokio::time::sleep(EVERY).await;
+        all.iter_mut().for_each(|(progress, so_far)| progress.at(so_far.bytes()));
+    }
+}
+
+struct Commit<'a> {
+    pipeline: &'a Pipeline,
+    opened: &'a BTreeMap<String, Opened>,
+    key: &'a str,
+}
+
+impl Commit<'_> {
+    async fn finish(&self, mut copies: Copies, pumped: Option<Pumped>) -> Result<ExitCode, Error> {
+        let required = self.pipeline.replicate.require.of(copies.len());
+        let with_artifact = kept(&copies);
+        let Some(Pumped { job, source, manifest }) = pumped else {
+            return Err(too_few(&copies, required));
+        };
+        if with_artifact.len() < required {
+            commit::take_back(self.opened, &with_artifact, None, self.key).await;
+            return Err(too_few(&copies, required));
+        }
+        commit::manifests(&mut copies, self.opened, &manifest).await;
+        if kept(&copies).len() < required {
+            let manifest_key = manifest.object_name().key(&manifest.cluster);
+            commit::take_back(self.opened, &with_artifact, Some(&manifest_key), self.key).await;
+            return Err(too_few(&copies, required));
+        }
+        let exit = say(&copies);
+        let facts = facts(&manifest, required, &copies);
+        let sink = job.signal_output()?;
+        job.finish(Some(&source), sink, &facts)?;
+        Ok(exit.into())
+    }
+}
+
+fn kept(copies: &Copies) -> Vec<String> {
+    copies.iter().filter(|(_, copy)| copy.is_ok()).map(|(name, _)| name.clone()).collect()
+}
+
+/// One line for each destination that has no copy; partial success has a code of its own.
+fn say(copies: &Copies) -> Exit {
+    let mut exit = Exit::Ok;
+    for (name, copy) in copies {
+        match copy {
+            Ok(()) => tracing::info!("destination {name} holds a proved copy"),
+            Err(e) => {
+                tracing::warn!(hint = e.hint().unwrap_or_default(), "{e}");
+                exit = Exit::Partial;
+            }
+        }
+    }
+    exit
+}
+
+fn facts(manifest: &Manifest, required: usize, copies: &Copies) -> ReplicateFacts {
+    let copy = |(name, copy): (&String, &Result<(), destinations::Error>)| Copy {
+        destination: name.clone(),
+        stored: copy.is_ok(),
+        problem: copy.as_ref().err().map(ToString::to_string),
+    };
+    ReplicateFacts {
+        backup: manifest.backup.to_string(),
+        required,
+        copies: copies.iter().map(copy).collect(),
+    }
+}
+
+/// The failure of too few copies: with the exit code of what most needs a person, because a
+/// refused credential will not come right by itself while a slow network may.
+fn too_few(copies: &Copies, required: usize) -> Error {
+    let errors: Vec<&destinations::Error> =
+        copies.values().filter_map(|copy| copy.as_ref().err()).collect();
+    let worst = errors
+        .iter()
+        .find(|e| e.exit() != Exit::Transient)
+        .or(errors.first());
+    Error::TooFew {
+        kept: copies.len() - errors.len(),
+        all: copies.len(),
+        required,
+        why: errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "),
+        exit: worst.map_or(Exit::Transient, |e| e.exit()),
+        hint: worst.and_then(|e| e.hint()).unwrap_or_default(),
+    }
+}

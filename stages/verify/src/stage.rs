@@ -1,0 +1,122 @@
+//! The core: read, prove, pass on.
+
+use crate::args::Args;
+use crate::error::Error;
+use crate::{facts, page};
+use config::{HashKvRule, Pipeline};
+use contract::facts::VerifyFacts;
+use contract::{Clock, Exit, Job, Source, StreamError};
+use snapshot::{Expectations, Options, Trailer, Verifier};
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+
+const BLOCK_BYTES: usize = 512 << 10;
+
+pub(crate) fn run(args: &Args) -> Result<Exit, Error> {
+    let pipeline = Pipeline::load(args.common.config.as_deref())?;
+    match &args.file {
+        Some(file) => prove_file(args, &pipeline, file),
+        None => pass_through(args, &pipeline),
+    }
+}
+
+fn pass_through(args: &Args, pipeline: &Pipeline) -> Result<Exit, Error> {
+    let job = Job::open("verify", &args.common.streams, Clock::system())?;
+    let mut source = job.input()?;
+    let mut sink = job.output()?;
+    let scratch = job.run_dir().map(|dir| dir.path().to_path_buf());
+    let mut verifier = verifier(pipeline, scratch, Trailer::Required);
+    let mut block = vec![0; BLOCK_BYTES];
+    loop {
+        let count = read(&mut source, &mut block)?;
+        if count == 0 {
+            break;
+        }
+        verifier.update(&block[..count])?;
+        let written = sink.write_all(&block[..count]);
+        written.map_err(|e| contract::Error::Stream(sink.write_error(e)))?;
+    }
+    // Before anything is said about the bytes: are they all there? A stream that broke is not
+    // a damaged snapshot, and the stage before knows more about it.
+    let receipts = job.confirm(&source)?;
+    must_be(args.expect_sha256.as_deref(), &source)?;
+    let captured = facts::captured(&receipts)?;
+    let report = verifier.finish(&facts::expectations(captured.as_ref()))?;
+    let facts = facts::learned(&report, captured.as_ref());
+    if pipeline.verify.hashkv == HashKvRule::All {
+        all_compared(&facts)?;
+    }
+    say(&facts);
+    job.finish(Some(&source), sink, &facts)?;
+    Ok(Exit::Ok)
+}
+
+fn prove_file(args: &Args, pipeline: &Pipeline, file: &Path) -> Result<Exit, Error> {
+    let unsound = |source| Error::File { path: file.to_path_buf(), source };
+    let mut source = Source::open(Some(file)).map_err(contract::Error::Stream)?;
+    let mut verifier = verifier(pipeline, None, Trailer::Either);
+    let mut block = vec![0; BLOCK_BYTES];
+    loop {
+        let count = read(&mut source, &mut block)?;
+        if count == 0 {
+            break;
+        }
+        verifier.update(&block[..count]).map_err(unsound)?;
+    }
+    must_be(args.expect_sha256.as_deref(), &source)?;
+    let report = verifier.finish(&Expectations::default()).map_err(unsound)?;
+    let text = match args.json {
+        true => serde_json::to_string_pretty(&report).map_err(|e| Error::Print(e.into()))? + "\n",
+        false => page::of(&report),
+    };
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(Error::Print(e)),
+        _ => Ok(Exit::Ok),
+    }
+}
+
+fn verifier(pipeline: &Pipeline, scratch_dir: Option<PathBuf>, trailer: Trailer) -> Verifier {
+    let memory = usize::try_from(pipeline.verify.memory_bytes_max).unwrap_or(usize::MAX);
+    Verifier::new(Options { memory_bytes_max: memory, scratch_dir, trailer })
+}
+
+fn read(source: &mut Source, block: &mut [u8]) -> Result<usize, Error> {
+    loop {
+        match source.read(block) {
+            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
+            result => {
+                return result.map_err(|e| contract::Error::Stream(StreamError::Read(e)).into());
+            }
+        }
+    }
+}
+
+fn must_be(expected: Option<&str>, source: &Source) -> Result<(), Error> {
+    let found = source.digest().sha256;
+    match expected {
+        Some(expected) if !expected.eq_ignore_ascii_case(&found) => {
+            Err(Error::AnotherSnapshot { expected: expected.to_owned(), found })
+        }
+        _ => Ok(()),
+    }
+}
+
+fn all_compared(facts: &VerifyFacts) -> Result<(), Error> {
+    match facts.hashkv.iter().find(|verdict| !verdict.agrees) {
+        Some(verdict) => Err(Error::NotCompared {
+            member: verdict.member_id.clone(),
+            why: verdict.not_compared.clone().unwrap_or_default(),
+        }),
+        None => Ok(()),
+    }
+}
+
+fn say(facts: &VerifyFacts) {
+    let agree = facts.hashkv.iter().filter(|verdict| verdict.agrees).count();
+    tracing::info!(
+        revision = facts.revision,
+        keys = facts.total_key_live,
+        members_agree = format!("{agree} of {}", facts.hashkv.len()),
+        "the snapshot is sound"
+    );
+}
