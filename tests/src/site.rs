@@ -201,7 +201,13 @@ impl Site {
         let (age, zstd) = (crate::servers::tool("age")?, crate::servers::tool("zstd")?);
         let packed = to.with_extension("zst");
         let identity = self.path("keys/identity.txt");
-        run(Command::new(age).arg("-d").arg("-i").arg(identity).arg("-o").arg(&packed).arg(artifact))?;
+        run(Command::new(age)
+            .arg("-d")
+            .arg("-i")
+            .arg(identity)
+            .arg("-o")
+            .arg(&packed)
+            .arg(artifact))?;
         run(Command::new(zstd).args(["-q", "-d"]).arg(&packed).arg("-o").arg(to))?;
         Ok(())
     }

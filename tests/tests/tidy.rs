@@ -43,7 +43,9 @@ fn complain(problems: &[String]) {
 fn every_file_begins_with_what_it_owns() {
     let begins = |text: &str| text.starts_with("//! ");
     let without = sources().into_iter().filter(|(path, text)| {
-        !begins(text) && !path.ends_with("tests.rs") && !path.components().any(|c| c.as_os_str() == "tests")
+        !begins(text)
+            && !path.ends_with("tests.rs")
+            && !path.components().any(|c| c.as_os_str() == "tests")
     });
     let problems: Vec<String> =
         without.map(|(path, _)| format!("{} does not begin with //!", path.display())).collect();
@@ -75,9 +77,10 @@ fn functions(code: &str) -> Vec<(String, usize)> {
     for (number, line) in code.lines().enumerate() {
         let indent = line.len() - line.trim_start().len();
         let words = line.trim_start();
-        let is_function = ["fn ", "pub fn ", "async fn ", "pub async fn ", "pub(crate) fn ", "pub(super) fn "]
-            .iter()
-            .any(|start| words.starts_with(start));
+        let is_function =
+            ["fn ", "pub fn ", "async fn ", "pub async fn ", "pub(crate) fn ", "pub(super) fn "]
+                .iter()
+                .any(|start| words.starts_with(start));
         if is_function && !words.ends_with(';') {
             open.push((indent, words.chars().take(60).collect(), number));
         } else if words.starts_with('}')
@@ -92,7 +95,8 @@ fn functions(code: &str) -> Vec<(String, usize)> {
 /// Put together here, so that this file does not hold them itself.
 #[test]
 fn nothing_of_one_machine_gets_in() {
-    let forbidden = [["/work", "/main"].concat(), ["/root", "/."].concat(), ["/home", "/user"].concat()];
+    let forbidden =
+        [["/work", "/main"].concat(), ["/root", "/."].concat(), ["/home", "/user"].concat()];
     let mut problems = Vec::new();
     for path in files() {
         let Ok(text) = std::fs::read_to_string(&path) else { continue };

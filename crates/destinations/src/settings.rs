@@ -76,6 +76,7 @@ fn settings(name: &str, destination: &Destination) -> Result<DestinationSettings
     s3.path_style = destination.path_style.unwrap_or(false);
     s3.ca_file.clone_from(&destination.ca_file);
     s3.profile.clone_from(&destination.profile);
+    s3.credentials_file.clone_from(&destination.credentials_file);
     s3.storage_class.clone_from(&destination.storage_class);
     s3.sse = destination.sse.map(|sse| match sse {
         Sse::S3 => store::Sse::S3,

@@ -150,10 +150,7 @@ fn hex<S: Serializer>(cluster_id: &u64, serializer: S) -> Result<S::Ok, S::Error
 impl Plan {
     pub(crate) fn new(newest_verified: String, decisions: Vec<Decision>) -> Self {
         let count = |wanted: fn(&Action) -> bool| {
-            decisions
-                .iter()
-                .filter(|decision| wanted(&decision.action))
-                .count()
+            decisions.iter().filter(|decision| wanted(&decision.action)).count()
         };
         Plan {
             newest_verified,
@@ -249,19 +246,10 @@ impl fmt::Display for Reason {
             Reason::BeforeSuspect { suspect } => write!(f, "last before suspect {suspect}"),
             Reason::Last { rank, of } => write!(f, "last ({rank} of {})", Count(*of)),
             Reason::Within { window } => write!(f, "within {window}"),
-            Reason::Bucket {
-                period,
-                bucket,
-                rank,
-                of,
-            } => {
+            Reason::Bucket { period, bucket, rank, of } => {
                 write!(f, "{period} {bucket} ({rank} of {})", Count(*of))
             }
-            Reason::BucketWithin {
-                period,
-                bucket,
-                window,
-            } => {
+            Reason::BucketWithin { period, bucket, window } => {
                 write!(f, "{period} {bucket} within {window}")
             }
             Reason::Oldest { period } => write!(f, "oldest {period}"),

@@ -34,11 +34,7 @@ impl<'a> Field<'a> {
     ) -> Result<Field<'a>, Refusal> {
         let mut by_age: Vec<&Backup> = backups.iter().collect();
         by_age.sort_by_key(|backup| backup.age_order());
-        let mut field = Field {
-            rivals: vec![],
-            suspects: vec![],
-            bystanders: vec![],
-        };
+        let mut field = Field { rivals: vec![], suspects: vec![], bystanders: vec![] };
         for backup in by_age {
             match bystander(backup, ours) {
                 None => field.rivals.push(backup),
@@ -67,19 +63,15 @@ impl<'a> Field<'a> {
             return Err(Refusal::ClockBehind { id, taken_at, now });
         }
         let future = self.rivals.extract_if(.., |backup| is_future(backup));
-        self.bystanders
-            .extend(future.map(|backup| (backup, Ignored::FutureDated)));
+        self.bystanders.extend(future.map(|backup| (backup, Ignored::FutureDated)));
         Ok(())
     }
 
     fn set_aside_disagreeing(&mut self) {
         let times: Vec<Timestamp> = self.rivals.iter().map(|backup| backup.taken_at).collect();
         let mut on_time = believable(&times).into_iter();
-        let late = self
-            .rivals
-            .extract_if(.., |_| on_time.next() == Some(false));
-        self.bystanders
-            .extend(late.map(|backup| (backup, Ignored::TimeDisagrees)));
+        let late = self.rivals.extract_if(.., |_| on_time.next() == Some(false));
+        self.bystanders.extend(late.map(|backup| (backup, Ignored::TimeDisagrees)));
     }
 }
 

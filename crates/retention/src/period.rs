@@ -28,13 +28,8 @@ pub enum Period {
 
 impl Period {
     /// Every period, the shortest first.
-    pub const ALL: [Period; 5] = [
-        Period::Hourly,
-        Period::Daily,
-        Period::Weekly,
-        Period::Monthly,
-        Period::Yearly,
-    ];
+    pub const ALL: [Period; 5] =
+        [Period::Hourly, Period::Daily, Period::Weekly, Period::Monthly, Period::Yearly];
 
     /// The name of the bucket that a local time falls into.
     pub(crate) fn bucket(self, local: &Zoned) -> String {

@@ -34,10 +34,7 @@ pub fn plan(
     check_listing(backups)?;
     let field = Field::sort(backups, now, ours)?;
     let Some(newest) = field.rivals.first() else {
-        return Err(Refusal::NoVerified {
-            cluster_id: ours,
-            seen: backups.len(),
-        });
+        return Err(Refusal::NoVerified { cluster_id: ours, seen: backups.len() });
     };
     check_fresh(policy, newest, now)?;
     let reasons = rules::reasons(policy, &field);
@@ -49,16 +46,11 @@ pub fn plan(
 
 fn check_listing(backups: &[Backup]) -> Result<(), Refusal> {
     if backups.len() > BACKUPS_MAX {
-        return Err(Refusal::TooManyBackups {
-            found: backups.len(),
-            max: BACKUPS_MAX,
-        });
+        return Err(Refusal::TooManyBackups { found: backups.len(), max: BACKUPS_MAX });
     }
     let mut ids = HashSet::with_capacity(backups.len());
     match backups.iter().find(|backup| !ids.insert(&backup.id)) {
-        Some(twin) => Err(Refusal::DuplicateId {
-            id: twin.id.clone(),
-        }),
+        Some(twin) => Err(Refusal::DuplicateId { id: twin.id.clone() }),
         None => Ok(()),
     }
 }
@@ -78,18 +70,10 @@ fn check_fresh(policy: &Policy, newest: &Backup, now: Timestamp) -> Result<(), R
 
 /// The newest date first, which is what people look for; ties by revision, then by name.
 fn decide(field: Field<'_>, reasons: Vec<Vec<crate::Reason>>) -> Vec<Decision> {
-    let rivals = field
-        .rivals
-        .into_iter()
-        .zip(reasons)
-        .map(|(rival, reasons)| {
-            let action = if reasons.is_empty() {
-                Action::Remove
-            } else {
-                Action::Keep { reasons }
-            };
-            Decision::new(rival, action)
-        });
+    let rivals = field.rivals.into_iter().zip(reasons).map(|(rival, reasons)| {
+        let action = if reasons.is_empty() { Action::Remove } else { Action::Keep { reasons } };
+        Decision::new(rival, action)
+    });
     let bystanders = field.bystanders.into_iter();
     let ignored = bystanders.map(|(backup, why)| Decision::new(backup, Action::Ignore { why }));
     let mut decisions: Vec<Decision> = rivals.chain(ignored).collect();
@@ -100,10 +84,7 @@ fn decide(field: Field<'_>, reasons: Vec<Vec<crate::Reason>>) -> Vec<Decision> {
 /// A first removal of many, or a policy with a typing error, looks like this: a person decides.
 fn check_removals(guards: Guards, decisions: &[Decision]) -> Result<(), Refusal> {
     let count = |wanted: fn(&Action) -> bool| {
-        decisions
-            .iter()
-            .filter(|decision| wanted(&decision.action))
-            .count()
+        decisions.iter().filter(|decision| wanted(&decision.action)).count()
     };
     let removed = count(|action| *action == Action::Remove);
     let of = removed + count(|action| matches!(action, Action::Keep { .. }));
@@ -117,10 +98,5 @@ fn check_removals(guards: Guards, decisions: &[Decision]) -> Result<(), Refusal>
         Some(max) if too_many => format!("max_count is {max}"),
         _ => format!("max_fraction is {}", guards.max_fraction),
     };
-    Err(Refusal::LargeRemoval {
-        removed,
-        of,
-        limit,
-        decisions: decisions.to_vec(),
-    })
+    Err(Refusal::LargeRemoval { removed, of, limit, decisions: decisions.to_vec() })
 }

@@ -72,12 +72,7 @@ pub struct Guards {
 
 impl Default for Guards {
     fn default() -> Self {
-        Guards {
-            max_fraction: 0.5,
-            small_count: 3,
-            max_count: None,
-            allow_large_removal: false,
-        }
+        Guards { max_fraction: 0.5, small_count: 3, max_count: None, allow_large_removal: false }
     }
 }
 
@@ -113,9 +108,7 @@ impl Policy {
     pub fn is_empty(&self) -> bool {
         self.last == 0
             && self.within.is_none()
-            && Period::ALL
-                .iter()
-                .all(|&p| self.count(p) == 0 && self.window(p).is_none())
+            && Period::ALL.iter().all(|&p| self.count(p) == 0 && self.window(p).is_none())
     }
 
     /// How many buckets of this length are kept.
@@ -149,10 +142,7 @@ impl Policy {
         }
         for (setting, span) in self.spans() {
             if !span.is_positive() {
-                return Err(Refusal::BadDuration {
-                    setting,
-                    found: format!("{span:#}"),
-                });
+                return Err(Refusal::BadDuration { setting, found: format!("{span:#}") });
             }
         }
         let fraction = self.guards.max_fraction;

@@ -19,9 +19,7 @@ use crate::{Backup, Period, Policy, Reason, State};
 /// The reasons to keep each of `field.rivals`, in the same order.
 pub(crate) fn reasons(policy: &Policy, field: &Field<'_>) -> Vec<Vec<Reason>> {
     let rivals = &field.rivals;
-    let mut board = Board {
-        reasons: vec![Vec::new(); rivals.len()],
-    };
+    let mut board = Board { reasons: vec![Vec::new(); rivals.len()] };
     let Some(newest) = rivals.first() else {
         return board.reasons;
     };
@@ -33,10 +31,8 @@ pub(crate) fn reasons(policy: &Policy, field: &Field<'_>) -> Vec<Vec<Reason>> {
         let cutoff = policy.before(newest.taken_at, span);
         board.within(rivals, cutoff, &format!("{span:#}"));
     }
-    let local: Vec<Zoned> = rivals
-        .iter()
-        .map(|rival| rival.taken_at.to_zoned(policy.time_zone.clone()))
-        .collect();
+    let local: Vec<Zoned> =
+        rivals.iter().map(|rival| rival.taken_at.to_zoned(policy.time_zone.clone())).collect();
     for period in Period::ALL {
         board.buckets(&local, period, policy.count(period));
         if let Some(span) = policy.window(period) {
@@ -78,12 +74,7 @@ impl Board {
             if let Some(place) = field.rivals.iter().position(older)
                 && named.insert(place)
             {
-                self.add(
-                    place,
-                    Reason::BeforeSuspect {
-                        suspect: suspect.id.clone(),
-                    },
-                );
+                self.add(place, Reason::BeforeSuspect { suspect: suspect.id.clone() });
             }
         }
     }
@@ -97,9 +88,7 @@ impl Board {
     fn within(&mut self, rivals: &[&Backup], cutoff: Timestamp, window: &str) {
         for (reasons, rival) in self.reasons.iter_mut().zip(rivals) {
             if rival.taken_at > cutoff {
-                reasons.push(Reason::Within {
-                    window: window.to_owned(),
-                });
+                reasons.push(Reason::Within { window: window.to_owned() });
             }
         }
     }
@@ -116,15 +105,7 @@ impl Board {
             }
             let Some(rank) = free.next() else { return };
             chosen.insert(bucket.clone());
-            self.add(
-                place,
-                Reason::Bucket {
-                    period,
-                    bucket,
-                    rank,
-                    of: count,
-                },
-            );
+            self.add(place, Reason::Bucket { period, bucket, rank, of: count });
             oldest_chosen = true;
         }
         if !oldest_chosen
@@ -137,22 +118,11 @@ impl Board {
 
     fn buckets_within(&mut self, local: &[Zoned], period: Period, cutoff: Timestamp, window: &str) {
         let mut chosen = HashSet::new();
-        for (place, time) in local
-            .iter()
-            .enumerate()
-            .filter(|(_, t)| t.timestamp() > cutoff)
-        {
+        for (place, time) in local.iter().enumerate().filter(|(_, t)| t.timestamp() > cutoff) {
             let bucket = period.bucket(time);
             if chosen.insert(bucket.clone()) {
                 let window = window.to_owned();
-                self.add(
-                    place,
-                    Reason::BucketWithin {
-                        period,
-                        bucket,
-                        window,
-                    },
-                );
+                self.add(place, Reason::BucketWithin { period, bucket, window });
             }
         }
     }

@@ -27,10 +27,7 @@ fn every_policy_decides_as_recorded() {
             continue;
         }
         if update {
-            #[expect(
-                clippy::disallowed_methods,
-                reason = "a test fixture, under version control"
-            )]
+            #[expect(clippy::disallowed_methods, reason = "a test fixture, under version control")]
             std::fs::write(&path, decided).unwrap();
         } else {
             differing.push(difference(&path, &recorded, &decided));
@@ -41,28 +38,19 @@ fn every_policy_decides_as_recorded() {
 
 fn cases() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
-    let entries = std::fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().path());
-    let mut cases: Vec<_> = entries
-        .filter(|path| path.extension() == Some("txt".as_ref()))
-        .collect();
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let mut cases: Vec<_> =
+        entries.filter(|path| path.extension() == Some("txt".as_ref())).collect();
     cases.sort();
     cases
 }
 
 fn difference(path: &Path, recorded: &str, decided: &str) -> String {
     let mut text = format!("{} differs (- recorded, + decided):\n", path.display());
-    for line in recorded
-        .lines()
-        .filter(|line| !decided.lines().any(|other| other == *line))
-    {
+    for line in recorded.lines().filter(|line| !decided.lines().any(|other| other == *line)) {
         writeln!(text, "- {line}").unwrap();
     }
-    for line in decided
-        .lines()
-        .filter(|line| !recorded.lines().any(|other| other == *line))
-    {
+    for line in decided.lines().filter(|line| !recorded.lines().any(|other| other == *line)) {
         writeln!(text, "+ {line}").unwrap();
     }
     text
@@ -105,11 +93,7 @@ fn parse(line: &str) -> (Policy, Timestamp) {
     for word in line.split_whitespace() {
         let (key, value) = word.split_once('=').unwrap();
         let count = || {
-            if value == "all" {
-                u32::MAX
-            } else {
-                value.parse().unwrap()
-            }
+            if value == "all" { u32::MAX } else { value.parse().unwrap() }
         };
         let span = || value.parse::<Span>().unwrap();
         match key {

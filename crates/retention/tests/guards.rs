@@ -12,28 +12,16 @@ use lifeboat_retention::{
 
 /// Keeps one, so that everything else goes unless a guard holds it.
 fn greedy() -> Policy {
-    let guards = Guards {
-        allow_large_removal: true,
-        ..Guards::default()
-    };
-    Policy {
-        last: 1,
-        min_keep: 1,
-        guards,
-        ..Policy::default()
-    }
+    let guards = Guards { allow_large_removal: true, ..Guards::default() };
+    Policy { last: 1, min_keep: 1, guards, ..Policy::default() }
 }
 
 /// `count` verified backups, one a minute, the last one at noon.
 fn row(count: i64) -> Vec<Backup> {
     let noon = at("2026-11-20T12:00:00Z");
     let one = |number: i64| {
-        let mut backup = ours(
-            &format!("r{number:02}"),
-            "2026-11-20T12:00:00Z",
-            number,
-            State::Verified,
-        );
+        let mut backup =
+            ours(&format!("r{number:02}"), "2026-11-20T12:00:00Z", number, State::Verified);
         backup.taken_at = noon - (count - number).minutes();
         backup
     };
@@ -41,30 +29,18 @@ fn row(count: i64) -> Vec<Backup> {
 }
 
 fn removed(plan: &Plan) -> Vec<&str> {
-    plan.removals()
-        .iter()
-        .map(|decision| decision.id.as_str())
-        .collect()
+    plan.removals().iter().map(|decision| decision.id.as_str()).collect()
 }
 
 fn action<'a>(plan: &'a Plan, id: &str) -> &'a Action {
-    &plan
-        .decisions()
-        .iter()
-        .find(|decision| decision.id == id)
-        .unwrap()
-        .action
+    &plan.decisions().iter().find(|decision| decision.id == id).unwrap().action
 }
 
 #[test]
 fn removals_come_oldest_first_and_decisions_newest_first() {
     let plan = plan(&greedy(), &row(4), now(), OURS).unwrap();
     assert_eq!(removed(&plan), ["r01", "r02", "r03"]);
-    let ids: Vec<_> = plan
-        .decisions()
-        .iter()
-        .map(|decision| decision.id.as_str())
-        .collect();
+    let ids: Vec<_> = plan.decisions().iter().map(|decision| decision.id.as_str()).collect();
     assert_eq!(ids, ["r04", "r03", "r02", "r01"]);
     assert_eq!((plan.kept(), plan.removed(), plan.ignored()), (1, 3, 0));
     assert_eq!(plan.newest_verified(), "r04");
@@ -91,47 +67,17 @@ fn every_rule_alone_makes_a_policy() {
     let none = Policy::default;
     let policies = [
         Policy { last: 1, ..none() },
-        Policy {
-            hourly: 1,
-            ..none()
-        },
+        Policy { hourly: 1, ..none() },
         Policy { daily: 1, ..none() },
-        Policy {
-            weekly: 1,
-            ..none()
-        },
-        Policy {
-            monthly: 1,
-            ..none()
-        },
-        Policy {
-            yearly: 1,
-            ..none()
-        },
-        Policy {
-            within: span,
-            ..none()
-        },
-        Policy {
-            within_hourly: span,
-            ..none()
-        },
-        Policy {
-            within_daily: span,
-            ..none()
-        },
-        Policy {
-            within_weekly: span,
-            ..none()
-        },
-        Policy {
-            within_monthly: span,
-            ..none()
-        },
-        Policy {
-            within_yearly: span,
-            ..none()
-        },
+        Policy { weekly: 1, ..none() },
+        Policy { monthly: 1, ..none() },
+        Policy { yearly: 1, ..none() },
+        Policy { within: span, ..none() },
+        Policy { within_hourly: span, ..none() },
+        Policy { within_daily: span, ..none() },
+        Policy { within_weekly: span, ..none() },
+        Policy { within_monthly: span, ..none() },
+        Policy { within_yearly: span, ..none() },
     ];
     for policy in policies {
         assert!(plan(&policy, &row(1), now(), OURS).is_ok(), "{policy}");
@@ -144,61 +90,17 @@ fn every_duration_must_be_positive() {
     for span in [0.hours(), (-1).days()] {
         let window = Some(span);
         let policies = [
-            (
-                "within",
-                Policy {
-                    within: window,
-                    ..none()
-                },
-            ),
-            (
-                "within_hourly",
-                Policy {
-                    within_hourly: window,
-                    ..none()
-                },
-            ),
-            (
-                "within_daily",
-                Policy {
-                    within_daily: window,
-                    ..none()
-                },
-            ),
-            (
-                "within_weekly",
-                Policy {
-                    within_weekly: window,
-                    ..none()
-                },
-            ),
-            (
-                "within_monthly",
-                Policy {
-                    within_monthly: window,
-                    ..none()
-                },
-            ),
-            (
-                "within_yearly",
-                Policy {
-                    within_yearly: window,
-                    ..none()
-                },
-            ),
-            (
-                "stale_after",
-                Policy {
-                    stale_after: span,
-                    ..none()
-                },
-            ),
+            ("within", Policy { within: window, ..none() }),
+            ("within_hourly", Policy { within_hourly: window, ..none() }),
+            ("within_daily", Policy { within_daily: window, ..none() }),
+            ("within_weekly", Policy { within_weekly: window, ..none() }),
+            ("within_monthly", Policy { within_monthly: window, ..none() }),
+            ("within_yearly", Policy { within_yearly: window, ..none() }),
+            ("stale_after", Policy { stale_after: span, ..none() }),
         ];
         for (name, policy) in policies {
             let refusal = plan(&policy, &row(1), now(), OURS).unwrap_err();
-            let Refusal::BadDuration { setting, .. } = &refusal else {
-                panic!("{refusal}")
-            };
+            let Refusal::BadDuration { setting, .. } = &refusal else { panic!("{refusal}") };
             assert_eq!(*setting, name);
             assert!(refusal.is_policy_fault());
         }
@@ -208,10 +110,7 @@ fn every_duration_must_be_positive() {
 #[test]
 fn a_share_must_be_a_number_from_0_to_1() {
     for max_fraction in [f64::NAN, -0.1, 1.1, f64::INFINITY] {
-        let guards = Guards {
-            max_fraction,
-            ..Guards::default()
-        };
+        let guards = Guards { max_fraction, ..Guards::default() };
         let refusal = plan(&Policy { guards, ..greedy() }, &row(1), now(), OURS).unwrap_err();
         assert!(matches!(refusal, Refusal::BadFraction { .. }), "{refusal}");
     }
@@ -219,19 +118,13 @@ fn a_share_must_be_a_number_from_0_to_1() {
 
 #[test]
 fn an_empty_catalogue_and_one_without_a_verified_backup_are_refused() {
-    let expected = |seen| Refusal::NoVerified {
-        cluster_id: OURS,
-        seen,
-    };
+    let expected = |seen| Refusal::NoVerified { cluster_id: OURS, seen };
     assert_eq!(plan(&greedy(), &[], now(), OURS).unwrap_err(), expected(0));
     let mut backups = row(3);
     backups[0].state = State::Unverified;
     backups[1].cluster_id = Some(common::OTHER);
     backups[2].state = State::Suspect;
-    assert_eq!(
-        plan(&greedy(), &backups, now(), OURS).unwrap_err(),
-        expected(3)
-    );
+    assert_eq!(plan(&greedy(), &backups, now(), OURS).unwrap_err(), expected(3));
 }
 
 #[test]
@@ -239,42 +132,25 @@ fn a_name_listed_twice_is_refused() {
     let mut backups = row(3);
     backups[2].id = "r01".to_owned();
     let refusal = plan(&greedy(), &backups, now(), OURS).unwrap_err();
-    assert_eq!(
-        refusal,
-        Refusal::DuplicateId {
-            id: "r01".to_owned()
-        }
-    );
+    assert_eq!(refusal, Refusal::DuplicateId { id: "r01".to_owned() });
     assert!(!refusal.is_policy_fault());
 }
 
 #[test]
 fn a_listing_beyond_the_limit_is_refused() {
     let template = &row(1)[0];
-    let numbered = |number: usize| Backup {
-        id: format!("n{number}"),
-        ..template.clone()
-    };
+    let numbered = |number: usize| Backup { id: format!("n{number}"), ..template.clone() };
     let mut backups: Vec<_> = (0..BACKUPS_MAX).map(numbered).collect();
     assert!(plan(&greedy(), &backups, now(), OURS).is_ok());
     backups.push(numbered(BACKUPS_MAX));
-    let expected = Refusal::TooManyBackups {
-        found: BACKUPS_MAX + 1,
-        max: BACKUPS_MAX,
-    };
-    assert_eq!(
-        plan(&greedy(), &backups, now(), OURS).unwrap_err(),
-        expected
-    );
+    let expected = Refusal::TooManyBackups { found: BACKUPS_MAX + 1, max: BACKUPS_MAX };
+    assert_eq!(plan(&greedy(), &backups, now(), OURS).unwrap_err(), expected);
 }
 
 #[test]
 fn min_keep_holds_the_newest_and_0_counts_as_1() {
     for (min_keep, kept) in [(0, 1), (1, 1), (2, 2), (3, 3), (9, 5)] {
-        let policy = Policy {
-            min_keep,
-            ..greedy()
-        };
+        let policy = Policy { min_keep, ..greedy() };
         let plan = plan(&policy, &row(5), now(), OURS).unwrap();
         assert_eq!(plan.kept(), kept, "min_keep {min_keep}");
         assert_eq!(removed(&plan), ["r01", "r02", "r03", "r04"][..5 - kept]);
@@ -284,17 +160,10 @@ fn min_keep_holds_the_newest_and_0_counts_as_1() {
 #[test]
 fn a_failed_backup_takes_no_place() {
     let mut backups = row(6);
-    for (number, state) in [
-        (5, State::Unverified),
-        (4, State::Suspect),
-        (3, State::Broken),
-    ] {
+    for (number, state) in [(5, State::Unverified), (4, State::Suspect), (3, State::Broken)] {
         backups[number].state = state;
     }
-    let policy = Policy {
-        last: 2,
-        ..greedy()
-    };
+    let policy = Policy { last: 2, ..greedy() };
     let plan = plan(&policy, &backups, now(), OURS).unwrap();
     assert_eq!(removed(&plan), ["r01"]);
     assert_eq!(plan.newest_verified(), "r03");
@@ -304,17 +173,9 @@ fn a_failed_backup_takes_no_place() {
 fn a_forged_date_far_back_in_history_neither_protects_nor_evicts() {
     let mut backups = row(6);
     backups[2].taken_at = at("2031-01-01T00:00:00Z");
-    let policy = Policy {
-        last: 2,
-        ..greedy()
-    };
+    let policy = Policy { last: 2, ..greedy() };
     let plan = plan(&policy, &backups, now(), OURS).unwrap();
-    assert_eq!(
-        action(&plan, "r03"),
-        &Action::Ignore {
-            why: Ignored::FutureDated
-        }
-    );
+    assert_eq!(action(&plan, "r03"), &Action::Ignore { why: Ignored::FutureDated });
     assert_eq!(removed(&plan), ["r01", "r02", "r04"]);
 }
 
@@ -323,12 +184,7 @@ fn a_newest_backup_with_an_old_date_is_not_taken_for_an_old_one() {
     let mut backups = row(6);
     backups[5].taken_at = at("2020-01-01T00:00:00Z");
     let plan = plan(&greedy(), &backups, now(), OURS).unwrap();
-    assert_eq!(
-        action(&plan, "r06"),
-        &Action::Ignore {
-            why: Ignored::TimeDisagrees
-        }
-    );
+    assert_eq!(action(&plan, "r06"), &Action::Ignore { why: Ignored::TimeDisagrees });
     assert_eq!(plan.newest_verified(), "r05");
 }
 
@@ -336,18 +192,8 @@ fn a_newest_backup_with_an_old_date_is_not_taken_for_an_old_one() {
 fn two_forged_revisions_do_not_make_the_real_history_old() {
     // Whoever invents a high revision for old dates is the smaller side of the contradiction.
     let mut backups = row(6);
-    backups.push(ours(
-        "forged-1",
-        "2026-01-01T00:00:00Z",
-        900,
-        State::Verified,
-    ));
-    backups.push(ours(
-        "forged-2",
-        "2026-01-02T00:00:00Z",
-        901,
-        State::Verified,
-    ));
+    backups.push(ours("forged-1", "2026-01-01T00:00:00Z", 900, State::Verified));
+    backups.push(ours("forged-2", "2026-01-02T00:00:00Z", 901, State::Verified));
     let plan = plan(&greedy(), &backups, now(), OURS).unwrap();
     assert_eq!(plan.newest_verified(), "r06");
     assert_eq!(plan.ignored(), 2);
@@ -380,35 +226,20 @@ fn the_newest_proven_backup_outlives_the_rules() {
     backups[1].state = State::Proven;
     backups[3].state = State::Proven;
     let plan = plan(&greedy(), &backups, now(), OURS).unwrap();
-    assert_eq!(
-        action(&plan, "r04"),
-        &Action::Keep {
-            reasons: vec![Reason::NewestProven]
-        }
-    );
+    assert_eq!(action(&plan, "r04"), &Action::Keep { reasons: vec![Reason::NewestProven] });
     assert_eq!(removed(&plan), ["r01", "r02", "r03", "r05"]);
 }
 
 /// Whether `removed` of `of` backups pass these guards.
 fn passes(guards: Guards, removed: i64, of: i64) -> bool {
     let last = u32::try_from(of - removed).unwrap();
-    let policy = Policy {
-        last,
-        min_keep: 1,
-        guards,
-        ..Policy::default()
-    };
+    let policy = Policy { last, min_keep: 1, guards, ..Policy::default() };
     match plan(&policy, &row(of), now(), OURS) {
         Ok(plan) => {
             assert_eq!(plan.removed(), usize::try_from(removed).unwrap());
             true
         }
-        Err(Refusal::LargeRemoval {
-            removed: found,
-            of: total,
-            decisions,
-            ..
-        }) => {
+        Err(Refusal::LargeRemoval { removed: found, of: total, decisions, .. }) => {
             assert_eq!(
                 (i64::try_from(found).unwrap(), i64::try_from(total).unwrap()),
                 (removed, of)
@@ -433,54 +264,27 @@ fn half_may_go_by_default_and_three_in_any_case() {
 #[test]
 fn the_share_is_of_what_competes_not_of_what_is_listed() {
     let mut backups = row(40);
-    backups[10..30]
-        .iter_mut()
-        .for_each(|backup| backup.state = State::Unverified);
-    let policy = Policy {
-        last: 9,
-        guards: Guards::default(),
-        ..greedy()
-    };
+    backups[10..30].iter_mut().for_each(|backup| backup.state = State::Unverified);
+    let policy = Policy { last: 9, guards: Guards::default(), ..greedy() };
     let refusal = plan(&policy, &backups, now(), OURS).unwrap_err();
-    assert!(
-        matches!(
-            refusal,
-            Refusal::LargeRemoval {
-                removed: 11,
-                of: 20,
-                ..
-            }
-        ),
-        "{refusal}"
-    );
+    assert!(matches!(refusal, Refusal::LargeRemoval { removed: 11, of: 20, .. }), "{refusal}");
 }
 
 #[test]
 fn max_count_holds_for_few_too() {
-    let guards = |max| Guards {
-        max_count: Some(max),
-        ..Guards::default()
-    };
+    let guards = |max| Guards { max_count: Some(max), ..Guards::default() };
     assert!(passes(guards(2), 2, 20));
     assert!(!passes(guards(2), 3, 20));
     assert!(!passes(guards(0), 1, 20));
     assert!(passes(guards(0), 0, 20));
-    assert!(
-        !passes(guards(100), 11, 20),
-        "a number does not replace the share"
-    );
+    assert!(!passes(guards(100), 11, 20), "a number does not replace the share");
 }
 
 #[test]
 fn the_refusal_names_the_limit_that_was_passed() {
     let message = |max_count, rows| {
-        let guards = Guards {
-            max_count,
-            ..Guards::default()
-        };
-        plan(&Policy { guards, ..greedy() }, &row(rows), now(), OURS)
-            .unwrap_err()
-            .to_string()
+        let guards = Guards { max_count, ..Guards::default() };
+        plan(&Policy { guards, ..greedy() }, &row(rows), now(), OURS).unwrap_err().to_string()
     };
     let share = "the policy would remove 9 of 10 verified backups; max_fraction is 0.5";
     assert_eq!(message(None, 10), share);
@@ -491,22 +295,13 @@ fn the_refusal_names_the_limit_that_was_passed() {
 
 #[test]
 fn a_person_may_allow_both() {
-    let guards = Guards {
-        max_count: Some(0),
-        allow_large_removal: true,
-        ..Guards::default()
-    };
+    let guards = Guards { max_count: Some(0), allow_large_removal: true, ..Guards::default() };
     assert!(passes(guards, 19, 20));
 }
 
 #[test]
 fn a_kept_backup_has_reasons_and_a_removed_one_has_none_in_json_too() {
-    let policy = Policy {
-        last: 1,
-        daily: 1,
-        min_keep: 1,
-        ..Policy::default()
-    };
+    let policy = Policy { last: 1, daily: 1, min_keep: 1, ..Policy::default() };
     let mut backups = row(3);
     backups[0].cluster_id = Some(0xabc);
     let json = serde_json::to_value(plan(&policy, &backups, now(), OURS).unwrap()).unwrap();

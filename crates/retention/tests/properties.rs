@@ -19,10 +19,7 @@ use proptest::sample::select;
 use proptest::test_runner::RngSeed;
 
 fn config() -> ProptestConfig {
-    let mut config = ProptestConfig {
-        failure_persistence: None,
-        ..ProptestConfig::default()
-    };
+    let mut config = ProptestConfig { failure_persistence: None, ..ProptestConfig::default() };
     if matches!(config.rng_seed, RngSeed::Random) {
         config.rng_seed = RngSeed::Fixed(20_261_120);
     }
@@ -48,13 +45,7 @@ fn orderly(state: impl Strategy<Value = State>) -> impl Strategy<Value = Vec<Bac
             taken_at += minutes.minutes();
             revision += revisions;
             let id = format!("b{number:02}");
-            backups.push(Backup {
-                id,
-                cluster_id: Some(OURS),
-                taken_at,
-                revision,
-                state,
-            });
+            backups.push(Backup { id, cluster_id: Some(OURS), taken_at, revision, state });
         }
         backups
     })
@@ -92,10 +83,8 @@ fn messy() -> impl Strategy<Value = Vec<Backup>> {
 }
 
 fn window() -> impl Strategy<Value = Option<Span>> {
-    let spans = [
-        "1s", "1h", "36h", "1d", "3d", "2w", "1mo 3d", "1y", "15000y",
-    ]
-    .map(|s| s.parse().unwrap());
+    let spans =
+        ["1s", "1h", "36h", "1d", "3d", "2w", "1mo 3d", "1y", "15000y"].map(|s| s.parse().unwrap());
     prop_oneof![5 => Just(None), 1 => select(spans.to_vec()).prop_map(Some)]
 }
 
@@ -105,30 +94,17 @@ fn count() -> impl Strategy<Value = u32> {
 
 fn guards() -> impl Strategy<Value = Guards> {
     let fraction = prop_oneof![Just(0.5), 0.0..=1.0_f64];
-    let fields = (
-        fraction,
-        0..6_u32,
-        prop::option::of(0..20_u32),
-        prop::bool::weighted(0.7),
-    );
-    fields.prop_map(
-        |(max_fraction, small_count, max_count, allow_large_removal)| Guards {
-            max_fraction,
-            small_count,
-            max_count,
-            allow_large_removal,
-        },
-    )
+    let fields = (fraction, 0..6_u32, prop::option::of(0..20_u32), prop::bool::weighted(0.7));
+    fields.prop_map(|(max_fraction, small_count, max_count, allow_large_removal)| Guards {
+        max_fraction,
+        small_count,
+        max_count,
+        allow_large_removal,
+    })
 }
 
 fn policy() -> impl Strategy<Value = Policy> {
-    let zones = [
-        "UTC",
-        "Europe/Berlin",
-        "America/St_Johns",
-        "Pacific/Auckland",
-        "Asia/Kathmandu",
-    ];
+    let zones = ["UTC", "Europe/Berlin", "America/St_Johns", "Pacific/Auckland", "Asia/Kathmandu"];
     let zone = select(zones.map(|name| TimeZone::get(name).unwrap()).to_vec());
     let stale = select(vec![1.hours(), 24.hours(), 90.days(), 15000.years()]);
     let counts = prop::array::uniform6(count());
@@ -168,9 +144,7 @@ fn policy() -> impl Strategy<Value = Policy> {
 
 /// A clock that is mostly a little after the newest backup that ran right, and sometimes anything.
 fn clock(backups: &[Backup], offset_seconds: i64) -> Timestamp {
-    let plausible = backups
-        .iter()
-        .filter(|backup| backup.taken_at < at("2040-01-01T00:00:00Z"));
+    let plausible = backups.iter().filter(|backup| backup.taken_at < at("2040-01-01T00:00:00Z"));
     let newest = plausible.max_by_key(|backup| backup.revision);
     let base = newest.map_or_else(|| at("2026-11-20T13:00:00Z"), |backup| backup.taken_at);
     base.checked_add(offset_seconds.seconds()).unwrap_or(base)
@@ -183,17 +157,11 @@ fn offset_seconds() -> impl Strategy<Value = i64> {
 // === what is looked at ===
 
 fn removed(plan: &Plan) -> BTreeSet<&str> {
-    plan.removals()
-        .into_iter()
-        .map(|decision| decision.id.as_str())
-        .collect()
+    plan.removals().into_iter().map(|decision| decision.id.as_str()).collect()
 }
 
 fn by_id(plan: &Plan) -> BTreeMap<&str, &Action> {
-    plan.decisions()
-        .iter()
-        .map(|decision| (decision.id.as_str(), &decision.action))
-        .collect()
+    plan.decisions().iter().map(|decision| (decision.id.as_str(), &decision.action)).collect()
 }
 
 fn is_rival(backup: &Backup) -> bool {
@@ -209,46 +177,25 @@ fn check_floor(plan: &Plan, policy: &Policy, backups: &[Backup], now: Timestamp)
         match actions[backup.id.as_str()] {
             Action::Remove => assert!(is_rival(backup) && ahead(backup) <= 180),
             Action::Keep { reasons } => assert!(is_rival(backup) && !reasons.is_empty()),
-            Action::Ignore {
-                why: Ignored::FutureDated,
-            } => {
+            Action::Ignore { why: Ignored::FutureDated } => {
                 assert!(is_rival(backup) && ahead(backup) > 180);
             }
-            Action::Ignore {
-                why: Ignored::TimeDisagrees,
-            } => assert!(is_rival(backup)),
+            Action::Ignore { why: Ignored::TimeDisagrees } => assert!(is_rival(backup)),
             Action::Ignore { .. } => assert!(!is_rival(backup)),
         }
     }
     let (kept, removed) = (plan.kept(), plan.removed());
     let floor = policy.min_keep.max(1) as usize;
-    assert!(
-        kept >= floor.min(kept + removed),
-        "{kept} kept, {removed} removed"
-    );
-    let newest = backups
-        .iter()
-        .filter(|b| is_rival(b))
-        .max_by_key(|b| (b.revision, b.taken_at, &b.id));
+    assert!(kept >= floor.min(kept + removed), "{kept} kept, {removed} removed");
+    let newest =
+        backups.iter().filter(|b| is_rival(b)).max_by_key(|b| (b.revision, b.taken_at, &b.id));
     assert_ne!(actions[newest.unwrap().id.as_str()], &Action::Remove);
-    let named = plan
-        .decisions()
-        .iter()
-        .find(|d| d.id == plan.newest_verified())
-        .unwrap();
-    let Action::Keep { reasons } = &named.action else {
-        panic!("the newest verified is not kept")
-    };
+    let named = plan.decisions().iter().find(|d| d.id == plan.newest_verified()).unwrap();
+    let Action::Keep { reasons } = &named.action else { panic!("the newest verified is not kept") };
     assert!(reasons.contains(&Reason::NewestVerified));
-    let stale = now
-        .to_zoned(policy.time_zone.clone())
-        .checked_sub(policy.stale_after);
+    let stale = now.to_zoned(policy.time_zone.clone()).checked_sub(policy.stale_after);
     assert!(stale.is_err() || named.taken_at >= stale.unwrap().timestamp());
-    let order: Vec<_> = plan
-        .removals()
-        .iter()
-        .map(|d| (d.revision, d.taken_at))
-        .collect();
+    let order: Vec<_> = plan.removals().iter().map(|d| (d.revision, d.taken_at)).collect();
     assert!(order.is_sorted());
     check_limits(policy.guards, removed, kept + removed);
 }
@@ -278,14 +225,10 @@ fn count_wants(history: &[Zoned], place: usize, period: Period, count: u32) -> b
 
 /// Whether the window wants `history[place]`: recent enough, and nothing newer in its bucket.
 fn window_wants(history: &[Zoned], place: usize, period: Option<Period>, window: Span) -> bool {
-    let age_limit = history[0]
-        .checked_sub(window)
-        .map_or(Timestamp::MIN, |z| z.timestamp());
+    let age_limit = history[0].checked_sub(window).map_or(Timestamp::MIN, |z| z.timestamp());
     let first = |period| {
         let mine = bucket_number(&history[place], period);
-        history[..place]
-            .iter()
-            .all(|newer| bucket_number(newer, period) != mine)
+        history[..place].iter().all(|newer| bucket_number(newer, period) != mine)
     };
     history[place].timestamp() > age_limit && period.is_none_or(first)
 }
@@ -296,9 +239,7 @@ fn bucket_number(zoned: &Zoned, period: Period) -> Timestamp {
     let midnight = |date: jiff::civil::Date| date.to_zoned(zoned.time_zone().clone()).unwrap();
     match period {
         Period::Hourly => {
-            let past_hour = zoned
-                .time()
-                .duration_since(jiff::civil::time(zoned.hour(), 0, 0, 0));
+            let past_hour = zoned.time().duration_since(jiff::civil::time(zoned.hour(), 0, 0, 0));
             return zoned.timestamp() - past_hour;
         }
         Period::Daily => midnight(date),
@@ -311,9 +252,7 @@ fn bucket_number(zoned: &Zoned, period: Period) -> Timestamp {
 
 fn policy_wants(policy: &Policy, history: &[Zoned], place: usize) -> bool {
     place < policy.last.max(policy.min_keep).max(1) as usize
-        || policy
-            .within
-            .is_some_and(|window| window_wants(history, place, None, window))
+        || policy.within.is_some_and(|window| window_wants(history, place, None, window))
         || Period::ALL.into_iter().any(|period| {
             count_wants(history, place, period, policy.count(period))
                 || policy

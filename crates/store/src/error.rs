@@ -227,7 +227,9 @@ impl fmt::Display for Answer {
 }
 
 impl StoreError {
-    pub(crate) fn new(
+    /// An error of `operation` on `key` (empty for the whole destination).
+    #[must_use]
+    pub fn new(
         destination: &str,
         operation: Operation,
         key: &str,

@@ -18,7 +18,7 @@ mod reader;
 mod sender;
 mod spool;
 
-pub use sender::{AllFailed, FanoutSender};
+pub use sender::{AllFailed, FanoutBreaker, FanoutSender};
 
 use crate::{
     Acknowledged, Destination, ReadBack, ReadBackMode, Result, StoreError, Stored, Summary,
@@ -38,32 +38,43 @@ pub struct FanoutOptions {
     pub spool_bytes_max: u64,
     /// Where the spool file is made when it is first needed: a private directory.
     pub scratch_dir: PathBuf,
-    /// How long a destination may go without acknowledging a byte.
-    pub stall_timeout: Duration,
-    /// How thoroughly each copy is read back.
-    pub read_back: ReadBackMode,
 }
 
 impl FanoutOptions {
-    /// 64 MiB of memory, 16 GiB of spool in `scratch_dir`, five minutes without progress.
+    /// 64 MiB of memory, 16 GiB of spool in `scratch_dir`.
     #[must_use]
     pub fn new(scratch_dir: impl Into<PathBuf>) -> Self {
         FanoutOptions {
             ram_bytes_max: 64 << 20,
             spool_bytes_max: 16 << 30,
             scratch_dir: scratch_dir.into(),
-            stall_timeout: Duration::from_secs(300),
-            read_back: ReadBackMode::Full,
         }
     }
 }
 
-/// Where one copy goes.
+/// Where one copy goes, and how much patience it deserves.
 pub struct Target {
     /// The destination.
     pub destination: Arc<dyn Destination>,
     /// The key of the object in it.
     pub key: String,
+    /// How long it may go without acknowledging a byte.
+    pub stall_timeout: Duration,
+    /// How thoroughly the copy is read back.
+    pub read_back: ReadBackMode,
+}
+
+impl Target {
+    /// A copy that is read back in full, and is given up after five minutes without progress.
+    #[must_use]
+    pub fn new(destination: Arc<dyn Destination>, key: impl Into<String>) -> Self {
+        Target {
+            destination,
+            key: key.into(),
+            stall_timeout: Duration::from_secs(300),
+            read_back: ReadBackMode::Full,
+        }
+    }
 }
 
 /// What became of one copy.
@@ -105,15 +116,12 @@ pub struct FanoutRun {
 /// Prepares a fan-out. The sender may be used before [`FanoutRun::run`] is called.
 #[must_use]
 pub fn fanout(targets: Vec<Target>, options: FanoutOptions) -> (FanoutSender, FanoutRun) {
-    let limits =
-        carry::Limits { stall_timeout: options.stall_timeout, read_back: options.read_back };
     let log = Log::new(targets.len(), options);
     let copies = targets.into_iter().zip(log.readers());
     let copies = copies.map(|(target, reader)| carry::Copy {
         target,
         reader,
         acknowledged: Acknowledged::default(),
-        limits,
     });
     let run = FanoutRun { copies: copies.collect() };
     (FanoutSender::new(log), run)

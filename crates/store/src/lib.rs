@@ -26,7 +26,8 @@ mod summary;
 pub use destination::{Blocks, Destination, Upload, open, read_small};
 pub use error::{Answer, CredentialsProblem, ErrorKind, Operation, Result, StoreError};
 pub use fanout::{
-    AllFailed, FanoutOptions, FanoutRun, FanoutSender, Kept, Lag, Outcome, Target, fanout,
+    AllFailed, FanoutBreaker, FanoutOptions, FanoutRun, FanoutSender, Kept, Lag, Outcome, Target,
+    fanout,
 };
 pub use file::FileDestination;
 pub use key::{KEY_BYTES_MAX, KeyProblem, check_key};

@@ -58,6 +58,8 @@ pub struct S3Settings {
     pub ca_file: Option<PathBuf>,
     /// A profile of the AWS configuration files.
     pub profile: Option<String>,
+    /// A file in the format of `~/.aws/credentials`, instead of that one.
+    pub credentials_file: Option<PathBuf>,
     /// Explicit credentials; `None` leaves it to the SDK's chain (environment, profile, web
     /// identity, `credential_process`, SSO, container and instance metadata).
     pub credentials: Option<StaticCredentials>,
@@ -91,6 +93,7 @@ impl S3Settings {
             path_style: false,
             ca_file: None,
             profile: None,
+            credentials_file: None,
             credentials: None,
             storage_class: None,
             sse: None,

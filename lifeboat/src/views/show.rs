@@ -136,8 +136,9 @@ fn describe(page: &mut Page, manifest: &Manifest, catalogue: &Catalogue) {
 
 /// The same with standard tools alone: there is no lock-in.
 fn by_hand(manifest: &Manifest, copy: &Copy<'_>) -> String {
-    let mut text =
-        format!("cat {}/{}", copy.location.trim_end_matches('/'), manifest.artifact_key());
+    let place = copy.location.trim_end_matches('/');
+    let place = place.strip_prefix("file://").unwrap_or(place);
+    let mut text = format!("cat {place}/{}", manifest.artifact_key());
     for step in manifest.steps.iter().rev() {
         text += match step.stage.as_str() {
             "encrypt" => " | age -d -i IDENTITY",

@@ -3,8 +3,8 @@
 use crate::apply::{self, Removed};
 use crate::args::Args;
 use crate::error::Error;
-use crate::plans::{self, Plans};
 use crate::page;
+use crate::plans::{self, Plans};
 use catalogue::DestinationCatalogue;
 use config::Pipeline;
 use contract::facts::PruneFacts;

@@ -43,7 +43,8 @@ pub(crate) fn pump(
 fn pass(source: &mut Source, sender: &mut FanoutSender) -> Result<Option<Summary>, Error> {
     let mut summer = Summer::default();
     loop {
-        let block = read_block(source).map_err(|e| contract::Error::Stream(StreamError::Read(e)))?;
+        let block =
+            read_block(source).map_err(|e| contract::Error::Stream(StreamError::Read(e)))?;
         if block.is_empty() {
             return Ok(Some(summer.summary()));
         }

@@ -64,6 +64,8 @@ fn fan_out(
     let target = |opened: &Opened| Target {
         destination: opened.store.clone(),
         key: key.to_owned(),
+        read_back: opened.read_back,
+        stall_timeout: opened.timeout,
     };
     store::fanout(opened.values().map(target).collect(), options)
 }
@@ -181,10 +183,7 @@ fn facts(manifest: &Manifest, required: usize, copies: &Copies) -> ReplicateFact
 fn too_few(copies: &Copies, required: usize) -> Error {
     let errors: Vec<&destinations::Error> =
         copies.values().filter_map(|copy| copy.as_ref().err()).collect();
-    let worst = errors
-        .iter()
-        .find(|e| e.exit() != Exit::Transient)
-        .or(errors.first());
+    let worst = errors.iter().find(|e| e.exit() != Exit::Transient).or(errors.first());
     Error::TooFew {
         kept: copies.len() - errors.len(),
         all: copies.len(),

@@ -1,11 +1,7 @@
 //! The frozen catalogue that the golden cases and the guard cases look at.
 //!
 //! Owns: reading `history.txt`. Each test binary includes it and uses a part.
-#![allow(
-    dead_code,
-    unreachable_pub,
-    reason = "each test binary uses its own part"
-)]
+#![allow(dead_code, unreachable_pub, reason = "each test binary uses its own part")]
 
 use jiff::Timestamp;
 use lifeboat_retention::{Backup, State};
@@ -23,29 +19,17 @@ pub fn at(text: &str) -> Timestamp {
 
 pub fn history() -> Vec<Backup> {
     let lines = include_str!("history.txt").lines();
-    lines
-        .filter(|line| !line.starts_with('#'))
-        .map(backup)
-        .collect()
+    lines.filter(|line| !line.starts_with('#')).map(backup).collect()
 }
 
 /// One backup of our cluster, for cases that need only a few.
 pub fn ours(id: &str, taken_at: &str, revision: i64, state: State) -> Backup {
-    Backup {
-        id: id.to_owned(),
-        cluster_id: Some(OURS),
-        taken_at: at(taken_at),
-        revision,
-        state,
-    }
+    Backup { id: id.to_owned(), cluster_id: Some(OURS), taken_at: at(taken_at), revision, state }
 }
 
 fn backup(line: &str) -> Backup {
-    let [id, taken_at, revision, cluster, state] = line
-        .split_whitespace()
-        .collect::<Vec<_>>()
-        .try_into()
-        .unwrap();
+    let [id, taken_at, revision, cluster, state] =
+        line.split_whitespace().collect::<Vec<_>>().try_into().unwrap();
     Backup {
         id: id.to_owned(),
         cluster_id: match cluster {

@@ -7,8 +7,8 @@
 use super::reader::Reader;
 use super::{Cut, Kept, Lag, Next, Outcome, Target};
 use crate::{
-    Acknowledged, ErrorKind, Operation, ReadBackMode, ReadBackOptions, Result, StoreError, Stored,
-    Summary, Upload, read_back,
+    Acknowledged, ErrorKind, Operation, ReadBackOptions, Result, StoreError, Stored, Summary,
+    Upload, read_back,
 };
 use std::future::Future;
 use std::pin::pin;
@@ -17,17 +17,10 @@ use std::time::Duration;
 /// How long giving up may take; more than a backend allows itself for it.
 const ABORT_TIMEOUT: Duration = Duration::from_secs(90);
 
-#[derive(Clone, Copy)]
-pub(super) struct Limits {
-    pub(super) stall_timeout: Duration,
-    pub(super) read_back: ReadBackMode,
-}
-
 pub(super) struct Copy {
     pub(super) target: Target,
     pub(super) reader: Reader,
     pub(super) acknowledged: Acknowledged,
-    pub(super) limits: Limits,
 }
 
 /// Which copy an error is about.
@@ -61,8 +54,8 @@ impl Copy {
         };
         let stored = self.complete(upload, &summary).await?;
         let options = ReadBackOptions {
-            mode: self.limits.read_back,
-            stall_timeout: self.limits.stall_timeout,
+            mode: self.target.read_back,
+            stall_timeout: self.target.stall_timeout,
         };
         let read_back = read_back(&*destination, &key, &summary, options).await?;
         Ok(Kept { stored, read_back })
@@ -97,7 +90,7 @@ impl Copy {
         call: impl Future<Output = Result<T>>,
     ) -> Result<T> {
         let (stalled, place) = (self.stalled(operation), self.place(operation));
-        let (acknowledged, stall_timeout) = (self.acknowledged.clone(), self.limits.stall_timeout);
+        let (acknowledged, stall_timeout) = (self.acknowledged.clone(), self.target.stall_timeout);
         let call = progressing(call, &acknowledged, stall_timeout);
         tokio::select! {
             biased;
@@ -107,11 +100,11 @@ impl Copy {
     }
 
     async fn progressing<T>(&self, call: impl Future<Output = T>) -> Option<T> {
-        progressing(call, &self.acknowledged, self.limits.stall_timeout).await
+        progressing(call, &self.acknowledged, self.target.stall_timeout).await
     }
 
     fn stalled(&self, operation: Operation) -> StoreError {
-        self.place(operation).error(ErrorKind::Stalled { after: self.limits.stall_timeout })
+        self.place(operation).error(ErrorKind::Stalled { after: self.target.stall_timeout })
     }
 
     fn place(&self, operation: Operation) -> Place {

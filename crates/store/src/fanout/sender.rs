@@ -11,6 +11,20 @@ pub struct FanoutSender {
     log: Arc<Log>,
 }
 
+/// Breaks a fan-out off from elsewhere, while the sender may be waiting for its source.
+#[derive(Clone)]
+pub struct FanoutBreaker {
+    log: Arc<Log>,
+}
+
+impl FanoutBreaker {
+    /// The source will not come to its end: every upload is aborted and nothing is completed.
+    /// Changes nothing after [`FanoutSender::finish`].
+    pub fn break_off(&self) {
+        self.log.end(None);
+    }
+}
+
 /// No destination is left; each one's own reason is in its outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum AllFailed {
@@ -30,6 +44,12 @@ pub enum AllFailed {
 impl FanoutSender {
     pub(super) fn new(log: Arc<Log>) -> Self {
         FanoutSender { log }
+    }
+
+    /// A handle that can break the fan-out off.
+    #[must_use]
+    pub fn breaker(&self) -> FanoutBreaker {
+        FanoutBreaker { log: self.log.clone() }
     }
 
     /// Appends a block. Blocks only while even the fastest destination is slower than the

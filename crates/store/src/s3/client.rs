@@ -7,6 +7,7 @@ use crate::{
     Checksum, Endpoint, ErrorKind, PART_BYTES_MAX, PART_BYTES_MIN, PARTS_IN_FLIGHT_MAX, S3Settings,
     Sse, StaticCredentials,
 };
+use aws_config::profile::ProfileFileCredentialsProvider;
 use aws_config::{BehaviorVersion, ConfigLoader, SdkConfig};
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::retry::RetryConfig;
@@ -14,6 +15,7 @@ use aws_sdk_s3::config::{
     Builder, Credentials, Region, RequestChecksumCalculation, ResponseChecksumValidation,
     SharedHttpClient, StalledStreamProtectionConfig,
 };
+use aws_runtime::env_config::file::{EnvConfigFileKind, EnvConfigFiles};
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode};
 use rustls::pki_types::{CertificateDer, pem::PemObject};
 use std::path::Path;
@@ -98,6 +100,8 @@ async fn shared(settings: &S3Settings) -> SdkConfig {
     }
     if let Some(credentials) = &settings.credentials {
         loader = loader.credentials_provider(explicit(credentials));
+    } else if settings.profile.is_some() || settings.credentials_file.is_some() {
+        loader = loader.credentials_provider(of_profile(settings));
     }
     let region = match (&settings.region, &settings.endpoint_url) {
         (Some(region), _) => Some(region.as_str()),
@@ -111,6 +115,22 @@ async fn shared(settings: &S3Settings) -> SdkConfig {
         loader = loader.endpoint_url(endpoint);
     }
     loader.load().await
+}
+
+/// What the settings name goes before what the environment offers: in the SDK's own chain it is
+/// the other way round, and one variable would speak for every destination.
+fn of_profile(settings: &S3Settings) -> ProfileFileCredentialsProvider {
+    let mut builder = ProfileFileCredentialsProvider::builder();
+    if let Some(profile) = &settings.profile {
+        builder = builder.profile_name(profile);
+    }
+    if let Some(file) = &settings.credentials_file {
+        let files = EnvConfigFiles::builder()
+            .include_default_config_file(true)
+            .with_file(EnvConfigFileKind::Credentials, file);
+        builder = builder.profile_files(files.build());
+    }
+    builder.build()
 }
 
 fn explicit(credentials: &StaticCredentials) -> Credentials {

@@ -21,7 +21,7 @@ fn options(ram_blocks: u64, spool_blocks: u64, dir: &std::path::Path) -> FanoutO
 }
 
 fn targets(destinations: &[Arc<Memory>]) -> Vec<Target> {
-    let target = |d: &Arc<Memory>| Target { destination: d.clone(), key: "key".into() };
+    let target = |d: &Arc<Memory>| Target::new(d.clone(), "key");
     destinations.iter().map(target).collect()
 }
 
@@ -38,7 +38,15 @@ async fn run(
     options: FanoutOptions,
     bytes: &Bytes,
 ) -> (Result<(), AllFailed>, Vec<Outcome>) {
-    let (sender, run) = fanout(targets(destinations), options);
+    run_targets(targets(destinations), options, bytes).await
+}
+
+async fn run_targets(
+    targets: Vec<Target>,
+    options: FanoutOptions,
+    bytes: &Bytes,
+) -> (Result<(), AllFailed>, Vec<Outcome>) {
+    let (sender, run) = fanout(targets, options);
     let bytes = bytes.clone();
     let sent = tokio::task::spawn_blocking(move || send_all(sender, &bytes));
     let outcomes = run.run().await;
@@ -241,9 +249,9 @@ async fn one_that_makes_no_progress_is_given_up() {
     let hole = Behaviour { swallows: true, ..Behaviour::default() };
     let all = [Memory::new("good", Behaviour::default()), Memory::new("hole", hole)];
     let bytes = noise(20 * BLOCK);
-    let options =
-        FanoutOptions { stall_timeout: Duration::from_millis(50), ..options(4, 100, dir.path()) };
-    let (sent, outcomes) = run(&all, options, &bytes).await;
+    let mut targets = targets(&all);
+    targets.iter_mut().for_each(|target| target.stall_timeout = Duration::from_millis(50));
+    let (sent, outcomes) = run_targets(targets, options(4, 100, dir.path()), &bytes).await;
     sent.unwrap();
     is_kept(&outcomes[0], &all[0], &bytes);
     assert!(matches!(kind(&outcomes[1]), ErrorKind::Stalled { .. }), "{:?}", outcomes[1]);

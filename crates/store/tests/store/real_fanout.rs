@@ -26,7 +26,7 @@ async fn send(
     scratch: &std::path::Path,
     whole: bool,
 ) -> (Result<(), AllFailed>, Vec<Outcome>) {
-    let target = |d: &Arc<dyn Destination>| Target { destination: d.clone(), key: "prod/x".into() };
+    let target = |d: &Arc<dyn Destination>| Target::new(d.clone(), "prod/x");
     let targets = all.iter().map(target).collect();
     let (mut sender, run) = fanout(targets, FanoutOptions::new(scratch));
     let sending = tokio::task::spawn_blocking(move || {
