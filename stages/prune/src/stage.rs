@@ -48,7 +48,7 @@ async fn prune(
         true => Removed::new(),
         false => apply::apply(&plans, &catalogues, &opened).await?,
     };
-    say(&plans, &catalogues);
+    say(&plans, &removed, &catalogues);
     Ok((plans, removed))
 }
 
@@ -71,9 +71,10 @@ fn print(args: &Args, plans: &Plans) -> Result<(), Error> {
     }
 }
 
-fn say(plans: &Plans, catalogues: &[DestinationCatalogue]) {
+fn say(plans: &Plans, removed: &Removed, catalogues: &[DestinationCatalogue]) {
     for (name, plan) in plans {
-        tracing::info!("{name}: {} backups kept, {} removed", plan.kept(), plan.removed());
+        let gone = removed.get(name).map_or(0, Vec::len);
+        tracing::info!(kept = plan.kept(), removed = gone, "{name} is pruned");
     }
     for catalogue in catalogues.iter().filter(|c| !c.orphans.is_empty()) {
         let (name, count) = (&catalogue.destination, catalogue.orphans.len());

@@ -12,6 +12,7 @@ mod error;
 mod lineage;
 mod pump;
 mod stage;
+mod sweep;
 
 use clap::Parser;
 use std::process::ExitCode;

@@ -141,6 +141,7 @@ impl Commit<'_> {
         let exit = say(&copies);
         let facts = facts(&manifest, required, &copies);
         let sink = job.signal_output()?;
+        crate::sweep::sweep(self.pipeline, self.opened, job.now()).await;
         job.finish(Some(&source), sink, &facts)?;
         Ok(exit.into())
     }

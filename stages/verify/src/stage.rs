@@ -113,10 +113,15 @@ fn all_compared(facts: &VerifyFacts) -> Result<(), Error> {
 
 fn say(facts: &VerifyFacts) {
     let agree = facts.hashkv.iter().filter(|verdict| verdict.agrees).count();
+    let members = match facts.hashkv.len() {
+        // On the way back there is no live cluster to compare with.
+        0 => String::new(),
+        all => format!("{agree} of {all}"),
+    };
     tracing::info!(
         revision = facts.revision,
         keys = facts.total_key_live,
-        members_agree = format!("{agree} of {}", facts.hashkv.len()),
+        members_agree = members,
         "the snapshot is sound"
     );
 }
