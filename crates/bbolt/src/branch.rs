@@ -1,7 +1,7 @@
 //! Branch pages: the keys that separate the pages below.
 //!
-//! An element is 16 bytes: position u32 (counted from the element itself), key size u32, page u64. A key is
-//! at most the first key of its child, and greater than every key of the child before.
+//! An element is 16 bytes: position u32 (counted from the element itself), key size u32, page u64.
+//! A key is at most the first key of its child, and greater than every key of the child before.
 
 use crate::bytes::{u32_at, u64_at};
 use crate::leaf::ElementTable;

@@ -1,7 +1,7 @@
 //! The stored list of free pages. etcd stores none on Linux; older files do.
 //!
-//! Behind the page header stand u64 page numbers, as many as the header counts. A count of 0xFFFF means that
-//! the true count is the first u64.
+//! Behind the page header stand u64 page numbers, as many as the header counts. A count of 0xFFFF
+//! means that the true count is the first u64.
 
 use crate::bytes::u64_at;
 use crate::page::{PAGE_HEADER_BYTES, PageHeader};
@@ -13,7 +13,8 @@ pub const NO_FREELIST: u64 = u64::MAX;
 const COUNT_ELSEWHERE: u16 = 0xFFFF;
 const ID_BYTES: usize = 8;
 
-/// The numbers of a freelist page in order, each checked against the one before and against the file.
+/// The numbers of a freelist page in order, each checked against the one before and against the
+/// file.
 #[derive(Debug)]
 pub struct FreelistIds<'a> {
     ids: &'a [u8],

@@ -1,9 +1,9 @@
 //! Leaf pages and inline buckets.
 //!
-//! An element is 16 bytes: flags u32, position u32 (counted from the element itself), key size u32, value
-//! size u32. The element table follows the page header; keys and values follow the table in order. Flag 1
-//! marks a bucket: the value is then a root page u64 and a sequence u64, and if the root is 0 a whole leaf
-//! page follows inside the value (an inline bucket).
+//! An element is 16 bytes: flags u32, position u32 (counted from the element itself), key size u32,
+//! value size u32. The element table follows the page header; keys and values follow the table in
+//! order. Flag 1 marks a bucket: the value is then a root page u64 and a sequence u64, and if the
+//! root is 0 a whole leaf page follows inside the value (an inline bucket).
 
 use crate::bytes::{index, u32_at, u64_at};
 use crate::limits::KEY_BYTES_MAX;
@@ -108,8 +108,8 @@ pub(crate) struct ElementTable<'a> {
     count: usize,
     /// Number of the element to come.
     next: usize,
-    /// End of what the table and the elements so far take up: keys and values may not reach below it,
-    /// so none overlaps another and the sum of all is at most the page.
+    /// End of what the table and the elements so far take up: keys and values may not reach below
+    /// it, so none overlaps another and the sum of all is at most the page.
     taken: usize,
     previous: &'a [u8],
 }

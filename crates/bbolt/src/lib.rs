@@ -1,14 +1,15 @@
 //! The bbolt file format (version 2), read from bytes that nobody vouches for.
 //!
-//! The crate owns the byte layouts (page header, meta pages, leaf, branch and freelist pages, inline
-//! buckets), the cutting of a byte stream into page runs ([`PageRuns`]), and the proof that the runs form
-//! sound trees ([`prove`]). It knows nothing of etcd: what a key or a value means is for the caller.
+//! The crate owns the byte layouts (page header, meta pages, leaf, branch and freelist pages,
+//! inline buckets), the cutting of a byte stream into page runs ([`PageRuns`]), and the proof that
+//! the runs form sound trees ([`prove`]). It knows nothing of etcd: what a key or a value means is
+//! for the caller.
 //!
-//! Invariants: no input makes it panic; every size read from the file is checked before it is used; nothing
-//! is recursive; each limit on memory is a named constant in [`limits`].
+//! Invariants: no input makes it panic; every size read from the file is checked before it is used;
+//! nothing is recursive; each limit on memory is a named constant in [`limits`].
 //!
-//! It does not write files, and it never reads a byte twice: a caller keeps a small [`Node`] of each run as
-//! the bytes pass, and the proof works on those.
+//! It does not write files, and it never reads a byte twice: a caller keeps a small [`Node`] of
+//! each run as the bytes pass, and the proof works on those.
 
 pub mod limits;
 

@@ -4,8 +4,8 @@
 
 /// Longest run (a page and its overflow pages) that is gathered, in bytes.
 ///
-/// A run holds at least one key and value, so this bounds the value. etcd accepts 1.5 MiB in a request by
-/// default; operators who raise that stay far below this.
+/// A run holds at least one key and value, so this bounds the value. etcd accepts 1.5 MiB in a
+/// request by default; operators who raise that stay far below this.
 pub const RUN_BYTES_MAX: u64 = 64 << 20;
 
 /// Longest branch run, in bytes. A proof holds one branch per level in memory.
@@ -13,8 +13,9 @@ pub const BRANCH_BYTES_MAX: u64 = 1 << 20;
 
 /// Most runs with overflow pages that may be under way at one position of the file.
 ///
-/// Live runs never overlap. Stale pages may claim pages that belong to others by now, a few deep. Without a
-/// limit a forged file in which each page claims the next 64 MiB would cost thousands of times its size.
+/// Live runs never overlap. Stale pages may claim pages that belong to others by now, a few deep.
+/// Without a limit a forged file in which each page claims the next 64 MiB would cost thousands of
+/// times its size.
 pub const OPEN_RUNS_MAX: usize = 64;
 
 /// Smallest page size, in bytes (the smallest that bbolt itself looks for).

@@ -1,8 +1,8 @@
 //! Meta pages 0 and 1: where the trees start and how long the file is.
 //!
-//! The 64 bytes stand behind the page header: magic u32, version u32, page size u32, flags u32, root page
-//! u64, root sequence u64, freelist page u64, high-water mark u64, transaction id u64, checksum u64. The
-//! checksum is FNV-1a 64 over the 56 bytes before it.
+//! The 64 bytes stand behind the page header: magic u32, version u32, page size u32, flags u32,
+//! root page u64, root sequence u64, freelist page u64, high-water mark u64, transaction id u64,
+//! checksum u64. The checksum is FNV-1a 64 over the 56 bytes before it.
 
 use crate::bytes::{u32_at, u64_at};
 use crate::freelist::NO_FREELIST;

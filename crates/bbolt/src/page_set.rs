@@ -9,7 +9,8 @@ pub(crate) struct PageSet {
 }
 
 impl PageSet {
-    /// An empty set for the numbers `0..end`. The caller bounds `end` ([`crate::limits::PAGES_MAX`]).
+    /// An empty set for the numbers `0..end`. The caller bounds `end`
+    /// ([`crate::limits::PAGES_MAX`]).
     pub(crate) fn new(end: u64) -> Self {
         let words = usize::try_from(end.div_ceil(64)).unwrap_or(0);
         Self { words: vec![0; words], end, len: 0 }

@@ -1,7 +1,7 @@
 //! What can be wrong with a bbolt file, one variant per check.
 //!
-//! [`Problem`] is small and `Copy`, because a page's problem is remembered while the stream goes on: it only
-//! matters if the trees turn out to use the page.
+//! [`Problem`] is small and `Copy`, because a page's problem is remembered while the stream goes
+//! on: it only matters if the trees turn out to use the page.
 
 use crate::limits::{
     BRANCH_BYTES_MAX, BUCKETS_MAX, DEPTH_MAX, KEY_BYTES_MAX, OPEN_RUNS_MAX, PAGES_MAX,

@@ -1,9 +1,10 @@
 //! Proves that a file's pages form sound trees.
 //!
-//! At least as strict as bbolt's own `Check`: every page is used exactly once, overflow pages included;
-//! keys ascend within and across pages and stay within the bounds of the parent; all leaves of a tree have one
-//! depth; with a stored freelist every page is either in use or free. Stricter than bbolt: the root bucket
-//! holds only buckets, those hold none, and pages carry their own number.
+//! At least as strict as bbolt's own `Check`: every page is used exactly once, overflow pages
+//! included; keys ascend within and across pages and stay within the bounds of the parent; all
+//! leaves of a tree have one depth; with a stored freelist every page is either in use or free.
+//! Stricter than bbolt: the root bucket holds only buckets, those hold none, and pages carry their
+//! own number.
 
 use crate::limits::BUCKETS_MAX;
 use crate::meta::Meta;
@@ -46,7 +47,8 @@ pub enum BucketContent {
     },
 }
 
-/// Walks all trees of a file.
+/// Walks all trees of a file, whose meta page [`crate::PageRuns::finish`] gave (it bounds the number
+/// of pages, and so the memory).
 ///
 /// # Errors
 /// The first check that fails as [`BboltError::Structure`], or what `pages` returns.
@@ -141,8 +143,8 @@ fn check_freelist(free: &[u64], reached: &Reached, high_water: u64) -> Result<()
     if let Some(page) = free.iter().copied().find(|page| reached.contains(*page)) {
         return Err(BboltError::Structure { page, problem: Problem::FreeAndInUse });
     }
-    // The list ascends strictly and shares nothing with the pages in use, so counting would be enough;
-    // the search is for the message.
+    // The list ascends strictly and shares nothing with the pages in use, so counting would be
+    // enough; the search is for the message.
     let mut free = free.iter().copied().peekable();
     for page in 0..high_water {
         let is_free = free.next_if_eq(&page).is_some();

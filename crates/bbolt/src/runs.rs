@@ -1,12 +1,13 @@
 //! Cuts a byte stream into page runs, however the stream is chunked.
 //!
-//! Which pages are live is known only after the last byte: free pages hold stale copies of old pages, whose
-//! overflow may reach over pages that are live again. So every page whose header describes itself opens a
-//! run, also inside another run, and the trees decide later which of the runs count. A run is handed over
-//! when its last page has come, so the order does not depend on the chunking.
+//! Which pages are live is known only after the last byte: free pages hold stale copies of old
+//! pages, whose overflow may reach over pages that are live again. So every page whose header
+//! describes itself opens a run, also inside another run, and the trees decide later which of the
+//! runs count. A run is handed over when its last page has come, so the order does not depend on
+//! the chunking.
 //!
-//! Memory: at most twice [`RUN_BYTES_MAX`] and a chunk, and a page or two when no long run passes. When no run
-//! is open and chunks are whole pages, nothing is copied.
+//! Memory: at most twice [`RUN_BYTES_MAX`] and a chunk, and a page or two when no long run passes.
+//! When no run is open and chunks are whole pages, nothing is copied.
 
 use crate::limits::{
     BRANCH_BYTES_MAX, OPEN_RUNS_MAX, PAGE_BYTES_MAX, PAGE_BYTES_MIN, PAGES_MAX, RUN_BYTES_MAX,
@@ -57,7 +58,8 @@ pub trait RunSink {
 #[derive(Debug, Default)]
 pub struct PageRuns {
     meta: Option<Meta>,
-    /// Bytes from the oldest open run on, or the start of an unfinished page, behind `unused` older ones.
+    /// Bytes from the oldest open run on, or the start of an unfinished page, behind `unused` older
+    /// ones.
     window: Vec<u8>,
     unused: usize,
     /// Number of the page at which the used part of the window starts.
@@ -140,8 +142,8 @@ impl PageRuns {
         Ok(true)
     }
 
-    /// Looks at every whole page of `bytes`, which start at `window_page`, and gives the offset of the
-    /// first byte that is still needed.
+    /// Looks at every whole page of `bytes`, which start at `window_page`, and gives the offset of
+    /// the first byte that is still needed.
     fn scan<S: RunSink>(&mut self, bytes: &[u8], sink: &mut S) -> Result<usize, S::Error> {
         let Some(meta) = self.meta else { return Ok(0) };
         let page_bytes = meta.page_bytes as usize;
@@ -194,8 +196,8 @@ impl PageRuns {
             .saturating_mul(page_bytes)
     }
 
-    /// Forgets the unused part of the window once it outweighs the rest, so that each byte is moved a
-    /// bounded number of times.
+    /// Forgets the unused part of the window once it outweighs the rest, so that each byte is moved
+    /// a bounded number of times.
     fn drop_unused(&mut self) {
         if self.unused < self.window.len() / 2 {
             return;

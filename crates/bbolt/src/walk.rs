@@ -1,7 +1,8 @@
 //! Walks one tree from its root page, in key order, and checks its shape.
 //!
-//! The walk sees only [`Node`]s: what the caller kept of each run as it passed. The order of keys inside a
-//! page was checked then; here come the order between pages, the depth, and that no page is used twice.
+//! The walk sees only [`Node`]s: what the caller kept of each run as it passed. The order of keys
+//! inside a page was checked then; here come the order between pages, the depth, and that no page
+//! is used twice.
 
 use crate::limits::DEPTH_MAX;
 use crate::page_set::PageSet;

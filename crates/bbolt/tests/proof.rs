@@ -56,7 +56,7 @@ fn buckets(entries: &[(&str, BucketRoot)]) -> Node {
         entries.iter().map(|(key, root)| BucketEntry { name: name(key), root: *root }).collect();
     Node::Leaf(LeafNode {
         overflow: 0,
-        count: u32::try_from(buckets.len()).unwrap(),
+        count: (0..).zip(&buckets).map(|(index, _)| index + 1).last().unwrap_or(0),
         first: entries.first().map(|(key, _)| name(key)).unwrap_or_default(),
         last: entries.last().map(|(key, _)| name(key)).unwrap_or_default(),
         buckets,

@@ -1,4 +1,5 @@
-//! Cutting a stream into page runs: the same runs for every chunking, and stale runs beside live ones.
+//! Cutting a stream into page runs: the same runs for every chunking, and stale runs beside live
+//! ones.
 
 use lifeboat_bbolt::{
     BboltError, FreelistIds, LeafElements, Meta, NO_FREELIST, PageRuns, Problem, Run, RunSink,

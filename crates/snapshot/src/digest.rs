@@ -1,8 +1,9 @@
 //! The SHA-256 of a snapshot, and the trailer that must equal it.
 //!
-//! etcd sends the digest of all bytes as 32 more bytes. Where the stream ends is known only at the end, so the
-//! last 32 bytes are held back. A database is whole pages, hence a snapshot with a trailer is 32 bytes more
-//! than a multiple of 512: the rule of etcdctl and etcdutl, and the only mark there is.
+//! etcd sends the digest of all bytes as 32 more bytes. Where the stream ends is known only at the
+//! end, so the last 32 bytes are held back. A database is whole pages, hence a snapshot with a
+//! trailer is 32 bytes more than a multiple of 512: the rule of etcdctl and etcdutl, and the only
+//! mark there is.
 
 use sha2::{Digest, Sha256};
 

@@ -1,5 +1,5 @@
-//! Why a snapshot is refused. One variant per kind of evidence; each message names the object, what was
-//! expected and what was found.
+//! Why a snapshot is refused. One variant per kind of evidence; each message names the object, what
+//! was expected and what was found.
 
 use std::io;
 

@@ -1,8 +1,8 @@
 //! Counts keys by Kubernetes resource.
 //!
 //! The API server keeps an object at `/registry/<resource>/…`, and a custom one at
-//! `/registry/<group>/<resource>/…`, where the group contains a dot. Names are only seen while the snapshot
-//! streams by, so each row carries the number of its resource.
+//! `/registry/<group>/<resource>/…`, where the group contains a dot. Names are only seen while the
+//! snapshot streams by, so each row carries the number of its resource.
 
 use std::collections::{BTreeMap, HashMap};
 

@@ -1,15 +1,17 @@
 //! HashKV: the hash by which etcd members compare their key spaces, computed from the snapshot.
 //!
-//! CRC-32C over the bucket's name and then every row (key, value) with a main revision up to R, except those
-//! that a compaction at C removes or will remove: rows at or below C that are not current at R, and a tombstone
-//! exactly at C (etcd up to 3.4.33 and 3.5.15 deletes it, later ones keep it, and all hash without it). When no
-//! key is live at R, servers skip nothing by the first rule, so the value depends on how far each one's
-//! compaction has come.
+//! CRC-32C over the bucket's name and then every row (key, value) with a main revision up to R,
+//! except those that a compaction at C removes or will remove: rows at or below C that are not
+//! current at R, and a tombstone exactly at C (etcd up to 3.4.33 and 3.5.15 deletes it, later ones
+//! keep it, and all hash without it). When no key is live at R, servers skip nothing by the first
+//! rule, so the value depends on how far each one's compaction has come.
 //!
 //! Members compare equal when revision, compact revision and hash agree. A snapshot compacted at or
 //! below C still holds every row that counts.
 
 use std::collections::HashMap;
+
+use serde::{Deserialize, Serialize};
 
 use crate::crc::CrcCombiner;
 use crate::error::VerifyError;
@@ -25,7 +27,7 @@ pub(crate) const NEVER_COMPACTED: i64 = -1;
 const BUCKET: &[u8] = b"key";
 
 /// What one member answered when it was asked for HashKV.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MemberHashKv {
     /// The member, as reports and errors shall name it.
     pub member: String,
@@ -163,8 +165,8 @@ fn hash_rows(
     Ok(hash)
 }
 
-/// Adds the included rows of a leaf, whose first row has number `index`. A leaf that is included as a whole
-/// counts by its own CRC.
+/// Adds the included rows of a leaf, whose first row has number `index`. A leaf that is included as
+/// a whole counts by its own CRC.
 fn hash_leaf(
     leaf: &Leaf<'_>,
     combiner: &CrcCombiner,

@@ -1,9 +1,9 @@
 //! The rows of the `key` bucket as a history: nothing missing, nothing twice.
 //!
-//! A write transaction takes the next main revision and counts its changes from sub revision 0, so above the
-//! compact revision both are free of gaps. The one exception is the row that
-//! `etcdutl snapshot restore --bump-revision` writes far ahead, with an empty value. At and below the compact
-//! revision any row may be gone.
+//! A write transaction takes the next main revision and counts its changes from sub revision 0, so
+//! above the compact revision both are free of gaps. The one exception is the row that `etcdutl
+//! snapshot restore --bump-revision` writes far ahead, with an empty value. At and below the
+//! compact revision any row may be gone.
 
 use crate::error::VerifyError;
 use crate::revision::Revision;

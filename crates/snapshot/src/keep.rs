@@ -1,7 +1,8 @@
 //! Which rows are current at a revision: of each key the newest row, unless it is a tombstone.
 //!
-//! One pass from the newest row to the oldest finds them with a set of the keys seen so far. When the set would
-//! outgrow its share of memory, the keys are split by their hash and each part has a pass of its own.
+//! One pass from the newest row to the oldest finds them with a set of the keys seen so far. When
+//! the set would outgrow its share of memory, the keys are split by their hash and each part has a
+//! pass of its own.
 
 use std::collections::HashSet;
 use std::hash::{BuildHasherDefault, Hasher};
@@ -60,8 +61,8 @@ type SeenKeys = HashSet<u64, BuildHasherDefault<AlreadyHashed>>;
 // === impl Keep ===
 
 impl Keep {
-    /// Finds the rows that are current at `revision`. `seen_bytes_max` bounds the set of keys, but not below
-    /// [`SEEN_KEYS_BYTES_MIN`].
+    /// Finds the rows that are current at `revision`. `seen_bytes_max` bounds the set of keys, but
+    /// not below [`SEEN_KEYS_BYTES_MIN`].
     pub(crate) fn at(
         rows: Rows<'_>,
         revision: i64,

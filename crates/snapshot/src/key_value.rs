@@ -1,7 +1,8 @@
 //! A reader for the one protobuf message in the `key` bucket: `mvccpb.KeyValue`.
 //!
-//! Fields: 1 key (bytes), 2 create revision, 3 mod revision, 4 version, 5 value (bytes), 6 lease; the numbers
-//! are varints. Fields that a newer etcd might add are skipped and noted. Nothing is copied.
+//! Fields: 1 key (bytes), 2 create revision, 3 mod revision, 4 version, 5 value (bytes), 6 lease;
+//! the numbers are varints. Fields that a newer etcd might add are skipped and noted. Nothing is
+//! copied.
 
 const WIRE_VARINT: u64 = 0;
 const WIRE_FIXED64: u64 = 1;

@@ -5,12 +5,12 @@ use std::io;
 
 use bbolt::{BranchNode, BucketContent, BucketEntry, BucketRoot, LeafNode, Node, Pages};
 
+use crate::blob::BlobReader;
 use crate::error::VerifyError;
+use crate::page_table::{PageEntry, PageTable};
 use crate::row::{EncodedRow, ROW_WORDS, Row, WORD_BYTES};
 use crate::spill::{SealedLog, damaged};
-use crate::summary::{
-    BlobReader, FORM_PLAIN, FORM_ROWS, KIND_BRANCH, KIND_FREELIST, KIND_LEAF, PageEntry, PageTable,
-};
+use crate::summary::{FORM_PLAIN, FORM_ROWS, KIND_BRANCH, KIND_FREELIST, KIND_LEAF};
 
 /// The summaries of all pages.
 #[derive(Debug)]

@@ -1,12 +1,13 @@
 //! Proves an etcd snapshot in one pass, and says what is in it.
 //!
-//! [`Verifier`] takes the bytes as they stream by and gives a [`Report`] or a [`VerifyError`]. A report means:
-//! the digest matches, the bbolt trees are sound, every row decodes, the history has no hole, the snapshot is
-//! not older than the barrier, and no live member that could be compared holds other rows. It also carries
-//! what `etcdutl snapshot status` prints and the HashKV that a server started from the snapshot answers.
+//! [`Verifier`] takes the bytes as they stream by and gives a [`Report`] or a [`VerifyError`]. A
+//! report means: the digest matches, the bbolt trees are sound, every row decodes, the history has
+//! no hole, the snapshot is not older than the barrier, and no live member that could be compared
+//! holds other rows. It also carries what `etcdutl snapshot status` prints and the HashKV that a
+//! server started from the snapshot answers.
 //!
-//! Invariants: no input makes it panic; memory is bounded ([`limits`], [`Options`]); no plaintext of the key
-//! space is ever written anywhere; nothing is read twice.
+//! Invariants: no input makes it panic; memory is bounded ([`limits`], [`Options`]); no plaintext
+//! of the key space is ever written anywhere; nothing is read twice.
 //!
 //! It reads no files and no network, and it knows nothing of compression or encryption.
 //!
@@ -21,6 +22,7 @@
 
 pub mod limits;
 
+mod blob;
 mod crc;
 mod digest;
 mod error;
@@ -31,6 +33,7 @@ mod history;
 mod keep;
 mod key_value;
 mod ledger;
+mod page_table;
 mod report;
 mod revision;
 mod row;

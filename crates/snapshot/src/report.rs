@@ -1,4 +1,5 @@
-//! What a verified snapshot is, as facts. The field names are the JSON that receipts and manifests carry.
+//! What a verified snapshot is, as facts. The field names are the JSON that receipts and manifests
+//! carry.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -98,8 +99,8 @@ pub struct HashKvReport {
     pub revision: i64,
     /// The snapshot's own compact revision, -1 for none (as servers write it).
     pub compact_revision: i64,
-    /// HashKV at that pair. `None` when no key is live and history is compacted: then the value depends on
-    /// how far a server's compaction has come.
+    /// HashKV at that pair. `None` when no key is live and history is compacted: then the value
+    /// depends on how far a server's compaction has come.
     pub hash: Option<u32>,
     /// The comparison with each member that answered.
     pub compared: Vec<MemberComparison>,

@@ -1,8 +1,8 @@
 //! Revisions, as they stand in the keys of the `key` bucket.
 //!
-//! A key is the main revision as 8 bytes big-endian, `_`, the sub revision as 8 bytes big-endian, and a
-//! trailing `t` when the row is a tombstone: 17 or 18 bytes. One write transaction has one main revision;
-//! its changes count the sub revision from 0.
+//! A key is the main revision as 8 bytes big-endian, `_`, the sub revision as 8 bytes big-endian,
+//! and a trailing `t` when the row is a tombstone: 17 or 18 bytes. One write transaction has one
+//! main revision; its changes count the sub revision from 0.
 
 use std::fmt;
 

@@ -1,8 +1,9 @@
 //! What is kept of each row of the `key` bucket: 32 bytes, none of them plaintext.
 //!
-//! A row is judged when it passes, but the judgement only counts if the page turns out to be live. The key
-//! is kept as a 64-bit hash under a random secret: enough to tell which rows are of one key (two of
-//! ten million keys collide with a chance of three in a million), and useless to anybody who finds it.
+//! A row is judged when it passes, but the judgement only counts if the page turns out to be live.
+//! The key is kept as a 64-bit hash under a random secret: enough to tell which rows are of one key
+//! (two of ten million keys collide with a chance of three in a million), and useless to anybody
+//! who finds it.
 
 use std::hash::{BuildHasher, RandomState};
 
@@ -155,8 +156,8 @@ fn check_value(kv: &KeyValue<'_>, row_key: &RowKey) -> Option<RecordProblem> {
 // === impl Row ===
 
 impl Row {
-    /// The row as four little-endian words: main revision; key hash; CRC and length; sub revision, group,
-    /// flags and problem.
+    /// The row as four little-endian words: main revision; key hash; CRC and length; sub revision,
+    /// group, flags and problem.
     pub(crate) fn encode(&self) -> EncodedRow {
         let flag = |is_set, flag| if is_set { flag } else { 0 };
         let flags = flag(self.is_tombstone, TOMBSTONE)

@@ -1,8 +1,8 @@
 //! An append-only log of blobs: the first bytes in memory, the rest in an unlinked scratch file.
 //!
-//! The log is written while the snapshot streams by, then sealed, then read at random. The scratch file has
-//! no name, so it is gone when the process is, however it ends. What goes in is for the caller; this crate
-//! puts no value of the key space there.
+//! The log is written while the snapshot streams by, then sealed, then read at random. The scratch
+//! file has no name, so it is gone when the process is, however it ends. What goes in is for the
+//! caller; this crate puts no value of the key space there.
 
 use std::fs::File;
 use std::io;
@@ -15,7 +15,8 @@ const WRITE_BYTES: usize = 1 << 20;
 /// Bytes read at once from the scratch file: enough for the blob of most pages.
 const READ_BYTES: usize = 4 << 10;
 
-/// Longest blob, in bytes: above the summary of the longest run. Guards the allocation when reading.
+/// Longest blob, in bytes: above the summary of the longest run. Guards the allocation when
+/// reading.
 const BLOB_BYTES_MAX: usize = 128 << 20;
 
 const LENGTH_BYTES: usize = 4;
@@ -38,7 +39,8 @@ struct Tail {
 }
 
 impl SpillLog {
-    /// An empty log. `scratch_dir` is where the scratch file goes once `memory_bytes_max` is used up.
+    /// An empty log. `scratch_dir` is where the scratch file goes once `memory_bytes_max` is used
+    /// up.
     pub(crate) fn new(memory_bytes_max: usize, scratch_dir: Option<PathBuf>) -> Self {
         Self { memory: Vec::new(), memory_bytes_max, scratch_dir, tail: None }
     }
@@ -111,7 +113,8 @@ pub(crate) struct SealedLog {
 }
 
 impl SealedLog {
-    /// The blob at `position`, which [`SpillLog::append`] gave. `scratch` holds it when it is not in memory.
+    /// The blob at `position`, which [`SpillLog::append`] gave. `scratch` holds it when it is not
+    /// in memory.
     pub(crate) fn read<'a>(
         &'a self,
         position: u64,

@@ -1,23 +1,21 @@
 //! Summarises each page run as it passes, before anybody knows whether it is live.
 //!
-//! Kept per run: what the structural proof needs (first and last key, children, bucket entries), and what the
-//! bytes mean: one [`Row`] per row of the `key` bucket, the CRC of all keys and values, and the few small
-//! values that are facts about the cluster. The blobs of this file are read by [`crate::ledger`].
+//! Kept per run: what the structural proof needs (first and last key, children, bucket entries),
+//! and what the bytes mean: one [`Row`] per row of the `key` bucket, the CRC of all keys and
+//! values, and the few small values that are facts about the cluster. The blobs of this file are
+//! read by [`crate::ledger`].
 //!
 //! No value of the key space, no user's key and no password hash is kept.
-
-use std::collections::HashMap;
-use std::io;
 
 use bbolt::{
     BboltError, BranchElements, BucketValue, FreelistIds, LeafElement, LeafElements, Meta,
     PageKind, Problem, Run, RunSink,
 };
 
+use crate::blob::{length_u32, write_short};
 use crate::error::VerifyError;
-use crate::limits::{
-    FACT_BYTES_MAX, FACTS_PER_PAGE_MAX, PAGE_PROBLEMS_MAX, SUMMARY_BYTES_PER_BYTE_MAX,
-};
+use crate::limits::{FACT_BYTES_MAX, FACTS_PER_PAGE_MAX, SUMMARY_BYTES_PER_BYTE_MAX};
+use crate::page_table::{PageEntry, PageTable};
 use crate::row::RowReader;
 use crate::spill::SpillLog;
 
@@ -44,75 +42,6 @@ const FACT_KEYS: [&[u8]; 7] = [
     b"storageVersion",
     b"term",
 ];
-
-/// Where the summary of a page is, or why there is none.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum PageEntry {
-    Summary { position: u64 },
-    NoRun(Problem),
-}
-
-/// A table of one word per page: positions in the log, and codes for pages that have none.
-#[derive(Debug, Default)]
-pub(crate) struct PageTable {
-    words: Vec<u64>,
-    /// Problems that need more than a code.
-    problems: HashMap<u64, Problem>,
-}
-
-/// Codes of pages without a summary. Such pages are common, as the inside of runs and as free pages.
-const CODES: [Problem; 8] = [
-    Problem::Short,
-    Problem::WrongId,
-    Problem::UnknownType,
-    Problem::WrongType,
-    Problem::RunBeyondFile,
-    Problem::RunTooLong,
-    Problem::TooManyOpenRuns,
-    Problem::Damaged,
-];
-const FIRST_POSITION: u64 = 16;
-
-// === impl PageTable ===
-
-impl PageTable {
-    fn set(&mut self, pgid: u64, entry: PageEntry) {
-        let word = match entry {
-            PageEntry::Summary { position } => position + FIRST_POSITION,
-            PageEntry::NoRun(problem) => self.code(pgid, problem),
-        };
-        let Ok(at) = usize::try_from(pgid) else {
-            return;
-        };
-        if at >= self.words.len() {
-            self.words.resize(at + 1, 0);
-        }
-        if let Some(slot) = self.words.get_mut(at) {
-            *slot = word;
-        }
-    }
-
-    fn code(&mut self, pgid: u64, problem: Problem) -> u64 {
-        if let Some(code) = CODES.iter().position(|known| *known == problem) {
-            return code as u64;
-        }
-        if self.problems.len() < PAGE_PROBLEMS_MAX {
-            self.problems.insert(pgid, problem);
-        }
-        CODES.len() as u64 - 1
-    }
-
-    pub(crate) fn get(&self, pgid: u64) -> PageEntry {
-        let word = usize::try_from(pgid).ok().and_then(|at| self.words.get(at)).copied();
-        let word = word.unwrap_or(0);
-        if let Some(position) = word.checked_sub(FIRST_POSITION) {
-            return PageEntry::Summary { position };
-        }
-        let code = usize::try_from(word).ok().and_then(|at| CODES.get(at));
-        let coded = code.copied().unwrap_or(Problem::Damaged);
-        PageEntry::NoRun(self.problems.get(&pgid).copied().unwrap_or(coded))
-    }
-}
 
 /// Takes the runs of a snapshot and keeps a summary of each.
 #[derive(Debug)]
@@ -233,7 +162,8 @@ impl<'a> LeafTotals<'a> {
     }
 }
 
-/// Writes the summary of a leaf page, or of an inline bucket (`may_nest` false: no bucket inside it).
+/// Writes the summary of a leaf page, or of an inline bucket (`may_nest` false: no bucket inside
+/// it).
 ///
 /// Pages whose keys all are revisions become rows. If one is not, the page is plain.
 fn write_leaf(
@@ -352,49 +282,4 @@ fn write_freelist(blob: &mut Vec<u8>, run: &[u8], high_water: u64) -> Result<(),
         blob.extend_from_slice(&id?.to_le_bytes());
     }
     Ok(())
-}
-
-/// Writes a length and bytes. Keys are at most 32,768 bytes, which two bytes can say.
-fn write_short(blob: &mut Vec<u8>, bytes: &[u8]) {
-    let length = u16::try_from(bytes.len()).unwrap_or(u16::MAX);
-    blob.extend_from_slice(&length.to_le_bytes());
-    blob.extend_from_slice(bytes.get(..usize::from(length)).unwrap_or(bytes));
-}
-
-fn length_u32(length: usize) -> [u8; 4] {
-    u32::try_from(length).unwrap_or(u32::MAX).to_le_bytes()
-}
-
-/// Reads what the functions above wrote. Anything unexpected means that the scratch file was damaged.
-pub(crate) struct BlobReader<'a>(pub(crate) &'a [u8]);
-
-impl<'a> BlobReader<'a> {
-    pub(crate) fn take(&mut self, length: usize) -> io::Result<&'a [u8]> {
-        let (taken, rest) = self.0.split_at_checked(length).ok_or_else(crate::spill::damaged)?;
-        self.0 = rest;
-        Ok(taken)
-    }
-
-    fn array<const N: usize>(&mut self) -> io::Result<[u8; N]> {
-        let (taken, rest) = self.0.split_first_chunk::<N>().ok_or_else(crate::spill::damaged)?;
-        self.0 = rest;
-        Ok(*taken)
-    }
-
-    pub(crate) fn byte(&mut self) -> io::Result<u8> {
-        self.array::<1>().map(|[byte]| byte)
-    }
-
-    pub(crate) fn u32(&mut self) -> io::Result<u32> {
-        self.array().map(u32::from_le_bytes)
-    }
-
-    pub(crate) fn u64(&mut self) -> io::Result<u64> {
-        self.array().map(u64::from_le_bytes)
-    }
-
-    pub(crate) fn short(&mut self) -> io::Result<&'a [u8]> {
-        let length = u16::from_le_bytes(self.array()?);
-        self.take(usize::from(length))
-    }
 }

@@ -1,4 +1,5 @@
-//! One pass over every bucket of a proven database: counts, the status hash, facts, and the history.
+//! One pass over every bucket of a proven database: counts, the status hash, facts, and the
+//! history.
 
 use std::collections::BTreeMap;
 

@@ -1,11 +1,13 @@
 //! The verifier: bytes go in as they pass, a report or a refusal comes out at the end.
 //!
-//! The snapshot is read once. What is kept of it are summaries (about 32 bytes per row, more than the budget
-//! in an unlinked scratch file), eight bytes per page, and the window of [`bbolt::PageRuns`].
+//! The snapshot is read once. What is kept of it are summaries (about 32 bytes per row, more than
+//! the budget in an unlinked scratch file), eight bytes per page, and the window of
+//! [`bbolt::PageRuns`].
 
 use std::path::PathBuf;
 
 use bbolt::{Meta, PageRuns, Proof};
+use serde::{Deserialize, Serialize};
 
 use crate::crc::CrcCombiner;
 use crate::digest::{Digested, TrailedDigest};
@@ -60,7 +62,7 @@ impl Default for Options {
 }
 
 /// What has to be true of the snapshot, besides that it is sound.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Expectations {
     /// Revision that the cluster was at before the snapshot was asked for.
     pub revision_barrier: Option<i64>,
@@ -96,8 +98,8 @@ impl Verifier {
     /// Takes the next bytes of the snapshot, in pieces of any length.
     ///
     /// # Errors
-    /// Only what is certain before the end: the meta pages are unsound, a limit is exceeded, or the scratch
-    /// file fails. Other problems are found by [`Verifier::finish`].
+    /// Only what is certain before the end: the meta pages are unsound, a limit is exceeded, or the
+    /// scratch file fails. Other problems are found by [`Verifier::finish`].
     pub fn update(&mut self, bytes: &[u8]) -> Result<(), VerifyError> {
         if self.is_refused {
             return Err(VerifyError::Refused);

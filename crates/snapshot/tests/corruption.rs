@@ -1,4 +1,5 @@
-//! Damaged databases. Each case changes one thing, seals the digest again, and expects the error for it.
+//! Damaged databases. Each case changes one thing, seals the digest again, and expects the error
+//! for it.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -718,7 +719,7 @@ fn odd_number(rng: &mut Rng) -> u64 {
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: 400,
+        cases: 300000,
         failure_persistence: None,
         ..ProptestConfig::default()
     })]

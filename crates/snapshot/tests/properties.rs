@@ -122,7 +122,8 @@ fn options(rng: &mut Rng) -> Options {
     Options { memory_bytes_max, ..Options::default() }
 }
 
-/// A member that went on: it compacted further than the snapshot, at some revision not past `revision`.
+/// A member that went on: it compacted further than the snapshot, at some revision not past
+/// `revision`.
 fn member_answer(rng: &mut Rng, world: &World, revision: i64) -> MemberHashKv {
     let low = world.compact.max(1);
     let compact = match world.compact {
@@ -140,7 +141,7 @@ fn member_answer(rng: &mut Rng, world: &World, revision: i64) -> MemberHashKv {
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: 150,
+        cases: 3000,
         failure_persistence: None,
         ..ProptestConfig::default()
     })]

@@ -1,4 +1,5 @@
-//! What the tests share: a model of an etcd history, a bbolt writer, and a plain reader as an oracle.
+//! What the tests share: a model of an etcd history, a bbolt writer, and a plain reader as an
+//! oracle.
 #![allow(dead_code, reason = "each test file uses a part")]
 #![allow(
     clippy::unwrap_used,

@@ -1,7 +1,7 @@
 //! Writes bbolt files with everything that bbolt may leave in them.
 //!
-//! Multi-level trees, overflow pages, inline buckets, stored freelists, branch keys below the first key of
-//! their child, and free pages full of stale runs that claim live pages.
+//! Multi-level trees, overflow pages, inline buckets, stored freelists, branch keys below the first
+//! key of their child, and free pages full of stale runs that claim live pages.
 
 use bbolt::fnv1a64;
 
