@@ -1,6 +1,6 @@
 //! What can go wrong in the front.
 
-use contract::{Exit, Failure};
+use contract::{Blame, Digest, Exit, Failure};
 use std::io;
 use std::path::PathBuf;
 
@@ -36,12 +36,18 @@ pub(crate) enum Error {
     OwnProgram { name: String, status: String, exit: Exit },
     #[error("program {name:?} stopped reading after {bytes} bytes, before the end of its input")]
     NotRead { name: String, bytes: u64 },
+    #[error("program {name:?} read {read} and wrote {wrote}")]
+    Changed { name: String, read: Digest, wrote: Digest },
     #[error("there is no program {0:?} under [programs]")]
     UnknownProgram(String),
     #[error("{program} printed something that cannot be understood: {problem}")]
     Garbled { program: String, problem: String },
     #[error("cluster {cluster:?} has no backup {wanted:?}")]
-    NoBackup { cluster: String, wanted: String, unreadable: Vec<String> },
+    NoBackup { cluster: String, wanted: String, unreadable: Vec<String>, exit: Exit },
+    #[error("cluster {cluster:?} has no verified copy of any backup: {}", plural_broken(*.copies))]
+    NoneVerified { cluster: String, copies: usize },
+    #[error("there is no destination {name:?} in the configuration")]
+    UnknownDestination { name: String, known: Vec<String> },
     #[error("{wanted:?} is how {count} backups begin")]
     Ambiguous { wanted: String, count: usize },
     #[error("no destination has a verified copy of {backup}: {why}")]
@@ -65,14 +71,15 @@ impl Failure for Error {
             Error::NoConfig | Error::UnknownProgram(_) => Exit::Config,
             Error::Directory { .. } | Error::NoProgram(_) => Exit::Usage,
             Error::Ambiguous { .. } => Exit::Usage,
+            Error::Start { source, .. } if is_missing(source) => Exit::Config,
             Error::Start { .. } | Error::Garbled { .. } => Exit::Bug,
             Error::Busy { .. } => Exit::Busy,
             Error::Program { code, .. } => Exit::from_code(*code).unwrap_or(Exit::Bug),
             Error::OwnProgram { exit, .. } => *exit,
-            Error::NotRead { .. } => Exit::Corrupt,
-            Error::NoBackup { unreadable, .. } if !unreadable.is_empty() => Exit::Transient,
-            Error::NoBackup { .. } => Exit::Stale,
-            Error::NoCopy { .. } => Exit::Corrupt,
+            Error::NotRead { .. } | Error::Changed { .. } => Exit::Corrupt,
+            Error::NoBackup { exit, .. } => *exit,
+            Error::UnknownDestination { .. } => Exit::Usage,
+            Error::NoneVerified { .. } | Error::NoCopy { .. } => Exit::Corrupt,
             Error::CannotUndo { .. } => Exit::Unsupported,
             Error::Output(_) => Exit::LocalDisk,
         }
@@ -90,7 +97,15 @@ impl Failure for Error {
             Error::NoProgram(_) => Some("see `lifeboat --help` for the verbs".into()),
             Error::Busy { .. } => Some("wait for it; the lock goes with its process".into()),
             Error::NoBackup { unreadable, .. } if !unreadable.is_empty() => {
-                Some(format!("could not be read: {}", unreadable.join(", ")))
+                Some(format!("`lifeboat list` says why {} could not be read", unreadable.join(", ")))
+            }
+            Error::NoneVerified { .. } => Some(
+                "`lifeboat list` says what is wrong with each; a suspect one can be fetched by its \
+                 name"
+                    .into(),
+            ),
+            Error::UnknownDestination { known, .. } => {
+                Some(format!("the destinations are {}", known.join(", ")))
             }
             Error::NoBackup { .. } => Some("`lifeboat list` shows what there is".into()),
             Error::Ambiguous { .. } => {
@@ -101,8 +116,34 @@ impl Failure for Error {
                 Some("fetch it with --raw and undo the steps by hand".into())
             }
             Error::UnknownProgram(name) => Some(format!("describe it under [programs.{name}]")),
+            Error::Start { source, .. } if is_missing(source) => {
+                Some("correct its command in pipeline.toml, or install it".into())
+            }
+            Error::Changed { name, .. } => Some(format!(
+                "a program that changes the bytes needs a suffix under [programs.{name}]; any \
+                 other one must write what it read"
+            )),
             Error::NotRead { .. } => Some("a step must read its input to the end".into()),
             _ => None,
         }
+    }
+
+    fn blame(&self) -> Blame {
+        match self {
+            Error::Stage(e) => e.blame(),
+            _ => Blame::Own,
+        }
+    }
+}
+
+/// Whether a program could not be started because it is not there, or is none.
+fn is_missing(source: &io::Error) -> bool {
+    matches!(source.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied)
+}
+
+fn plural_broken(copies: usize) -> String {
+    match copies {
+        1 => "the only copy is broken or suspect".into(),
+        n => format!("all {n} copies are broken or suspect"),
     }
 }

@@ -21,6 +21,11 @@ pub(crate) fn fetch(common: &Common, args: &FetchArgs) -> Result<ExitCode, Error
         return Err(durable::Error::AlreadyExists(args.output.clone()).into());
     }
     let pipeline = common.pipeline()?;
+    if let Some(name) = args.from.as_ref().filter(|name| !pipeline.destinations.contains_key(*name))
+    {
+        let known = pipeline.destinations.keys().cloned().collect();
+        return Err(Error::UnknownDestination { name: name.clone(), known });
+    }
     let catalogue = read_catalogue(common)?;
     let backup = choose(&catalogue, &args.backup)?;
     let copies = verified_copies(&catalogue, &backup, args.from.as_deref())?;

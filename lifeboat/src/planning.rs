@@ -1,11 +1,14 @@
 //! Makes the plan of a run: who, when, which steps, after which backup.
 
 use crate::cli::Common;
-use crate::views::read_catalogue;
+use crate::views::read_catalogue_within;
 use catalogue::{Catalogue, State, TIER_DEFAULT};
 use config::Pipeline;
 use contract::{Clock, Plan, Previous, RunId, Step};
 use jiff::Timestamp;
+
+/// How long a destination may hold up the beginning of a run.
+const LOOK_LIMIT: &str = "20s";
 
 /// The plan of a new run.
 pub(crate) fn plan(pipeline: &Pipeline, clock: Clock) -> Plan {
@@ -35,7 +38,7 @@ fn step(pipeline: &Pipeline, name: &str) -> Step {
 /// The newest backup that the destinations show now. A destination that cannot be read must not
 /// stop a backup from being made: then the link is missing, and a warning says so.
 pub(crate) fn previous(common: &Common) -> Option<Previous> {
-    match read_catalogue(common) {
+    match read_catalogue_within(common, LOOK_LIMIT) {
         Ok(catalogue) => newest(&catalogue),
         Err(e) => {
             tracing::warn!("the destinations could not be read before the run: {e}");

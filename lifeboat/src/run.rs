@@ -106,7 +106,7 @@ impl Attempts<'_> {
                         cause.stage,
                         cause.message
                     );
-                    avoid.extend((!cause.member.is_empty()).then(|| cause.member.clone()));
+                    avoid.extend(giver(&outcome, &plan, &run_dir));
                 }
                 _ => return Ok(report),
             }
@@ -142,6 +142,16 @@ fn may_begin_anew(outcome: &Outcome) -> bool {
     let stage = outcome.cause.as_ref().map_or("", |cause| cause.stage.as_str());
     let codes = [Exit::Transient.code(), Exit::Corrupt.code()];
     matches!(stage, "capture" | "verify") && codes.contains(&outcome.code)
+}
+
+/// The member that gave the bytes: named by `capture` when it failed, and by its receipt when a
+/// later stage found the bytes wrong.
+fn giver(outcome: &Outcome, plan: &Plan, run_dir: &RunDir) -> Option<String> {
+    let named = outcome.member().map(str::to_owned);
+    named.or_else(|| {
+        let receipt = run_dir.receipt(plan.position("capture")?, "capture").ok()??;
+        receipt.facts.get("member_id")?.as_str().map(str::to_owned)
+    })
 }
 
 fn links(

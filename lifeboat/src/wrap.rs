@@ -25,6 +25,7 @@ pub(crate) fn wrap(common: &Common, args: &WrapArgs) -> Result<Exit, Error> {
     pass(name, &mut child, &mut source, &mut sink)?;
     must_succeed(name, child.wait().map_err(|source| start_error(name, source))?)?;
     job.confirm(&source)?;
+    must_be_as_promised(name, &program.suffix, &source, &sink)?;
     job.finish(Some(&source), sink, &ProgramFacts { program: program.command.clone() })?;
     Ok(Exit::Ok)
 }
@@ -78,6 +79,22 @@ fn take(from: &mut impl Read, to: &mut impl Write) -> io::Result<()> {
             count => to.write_all(&block[..count])?,
         }
     }
+}
+
+/// Without a suffix the program promised to change nothing, and the way back relies on it. With
+/// one it may do what it likes, but an empty artifact is no backup.
+fn must_be_as_promised(
+    name: &str,
+    suffix: &str,
+    source: &Source,
+    sink: &Sink,
+) -> Result<(), Error> {
+    let (read, wrote) = (source.digest(), sink.digest());
+    let is_empty = wrote.bytes == 0 && read.bytes > 0;
+    if is_empty || (suffix.is_empty() && read != wrote) {
+        return Err(Error::Changed { name: name.to_owned(), read, wrote });
+    }
+    Ok(())
 }
 
 fn must_succeed(name: &str, status: ExitStatus) -> Result<(), Error> {

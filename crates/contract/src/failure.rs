@@ -45,6 +45,11 @@ pub trait Failure: StdError {
     fn blame(&self) -> Blame {
         Blame::Own
     }
+
+    /// The id of the etcd member that gave the bytes, in hex: another one may do better.
+    fn member(&self) -> Option<String> {
+        None
+    }
 }
 
 /// Logs the failure, once, with its causes and its hint.
@@ -52,12 +57,14 @@ pub fn report(failure: &(impl Failure + ?Sized)) -> Exit {
     let exit = failure.exit();
     let causes = causes(failure);
     let hint = failure.hint().unwrap_or_default();
+    let member = failure.member().unwrap_or_default();
     tracing::error!(
         code = exit.code(),
         exit = exit.name(),
         blame = failure.blame().name(),
         causes,
         hint,
+        member,
         "{failure}"
     );
     exit

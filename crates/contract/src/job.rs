@@ -231,8 +231,10 @@ impl Job {
         let mut receipts: Vec<Receipt> = Vec::with_capacity(run.step);
         for (position, step) in run.plan.steps.iter().enumerate().take(run.step) {
             let receipt = run.receipt(position, &step.name)?;
-            if let (Some(before), Some(read)) = (receipts.last(), &receipt.input) {
-                must_match(before, &step.name, read)?;
+            match (receipts.last(), &receipt.input) {
+                (Some(before), Some(read)) => must_match(before, &step.name, read)?,
+                (None, None) => {}
+                (before, _) => return Err(misplaced(&step.name, before.is_some())),
             }
             receipts.push(receipt);
         }
@@ -299,12 +301,23 @@ impl Run {
 fn open_run(path: &std::path::Path, stage: &str) -> Result<Run, Error> {
     let (dir, plan) = RunDir::open(path)?;
     match plan.position(stage) {
+        // Whoever starts a step again after it succeeded must not commit again.
+        Some(step) if dir.receipt_path(step, stage).exists() => {
+            let path = dir.receipt_path(step, stage);
+            Err(RunDirError::Write(durable::Error::AlreadyExists(path)).into())
+        }
         Some(step) => Ok(Run { dir, plan, step }),
         None => Err(Error::NotPlanned {
             stage: stage.to_owned(),
             planned: plan.steps.iter().map(|s| s.name.as_str()).collect::<Vec<_>>().join(", "),
         }),
     }
+}
+
+/// Only the first step reads nothing.
+fn misplaced(stage: &str, must_read: bool) -> Error {
+    let problem = if must_read { "it does not say what it read" } else { "it read something" };
+    Error::Facts { stage: stage.to_owned(), problem: problem.to_owned() }
 }
 
 fn must_match(before: &Receipt, reader: &str, read: &Digest) -> Result<(), Error> {

@@ -36,7 +36,11 @@ pub fn init(format: LogFormat, stage: &'static str) {
         LogFormat::Human => true,
         LogFormat::Json => false,
     };
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // When nobody reads stderr any more, the default is to complain there, which panics.
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .log_internal_errors(false);
     // A second call in one process (only tests do that) keeps the first set-up.
     let _ = if human {
         builder.event_format(HumanLines { stage }).try_init()

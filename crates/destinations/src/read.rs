@@ -8,20 +8,21 @@ use config::Pipeline;
 use contract::{Clock, Failure};
 use futures::StreamExt;
 use std::collections::BTreeMap;
-use store::{Destination, ErrorKind, StoreError};
+use std::time::Duration;
+use store::{Destination, ErrorKind, Operation, StoreError};
 
 /// Manifests that are read at once.
 const READS_AT_ONCE: usize = 16;
 /// The version of the catalogue's JSON.
 const VERSION: u32 = 1;
 
-/// Reads what all destinations hold of the cluster. A destination that cannot be read is in the
-/// catalogue with its problem.
-pub async fn read_all(pipeline: &Pipeline, clock: Clock) -> Catalogue {
+/// Reads what all destinations hold of the cluster. A destination that cannot be read, or not
+/// within `limit`, is in the catalogue with its problem.
+pub async fn read_all(pipeline: &Pipeline, clock: Clock, limit: Duration) -> Catalogue {
     let opened = open_all(pipeline).await;
     let reads = opened.into_iter().map(|(name, opened)| async move {
         match opened {
-            Ok(opened) => read_or_say(&opened, &pipeline.cluster).await,
+            Ok(opened) => read_or_say(&opened, &pipeline.cluster, limit).await,
             Err(e) => unreadable(name, String::new(), &e),
         }
     });
@@ -34,11 +35,17 @@ pub async fn read_all(pipeline: &Pipeline, clock: Clock) -> Catalogue {
     }
 }
 
-async fn read_or_say(opened: &Opened, cluster: &str) -> DestinationCatalogue {
+async fn read_or_say(opened: &Opened, cluster: &str, limit: Duration) -> DestinationCatalogue {
     let (name, location) = (opened.store.name().to_owned(), opened.store.location());
-    match read_one(opened, cluster).await {
-        Ok(catalogue) => catalogue,
-        Err(e) => unreadable(name, location, &e),
+    match tokio::time::timeout(limit, read_one(opened, cluster)).await {
+        Ok(Ok(catalogue)) => catalogue,
+        Ok(Err(e)) => unreadable(name, location, &e),
+        Err(_) => {
+            let (prefix, kind) =
+                (ObjectName::prefix_of(cluster), ErrorKind::Stalled { after: limit });
+            let error = StoreError::new(&name, Operation::List, &prefix, kind);
+            unreadable(name, location, &error.into())
+        }
     }
 }
 

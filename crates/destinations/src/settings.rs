@@ -91,6 +91,10 @@ fn settings(name: &str, destination: &Destination) -> Result<DestinationSettings
         let parsed = store::Endpoint::parse(endpoint).map_err(|e| wrong(e.to_string()))?;
         s3.endpoint_url = Some(parsed);
     }
+    if let Some(timeout) = destination.timeout {
+        // A request that outlives the patience of this destination is not worth waiting for.
+        s3.timeout = s3.timeout.min(timeout.get());
+    }
     s3.part_bytes = destination.part_bytes.unwrap_or(s3.part_bytes);
     s3.parts_in_flight = destination.parts_in_flight.unwrap_or(s3.parts_in_flight);
     Ok(DestinationSettings::S3(Box::new(s3)))

@@ -719,7 +719,7 @@ fn odd_number(rng: &mut Rng) -> u64 {
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: 300000,
+        cases: 400,
         failure_persistence: None,
         ..ProptestConfig::default()
     })]

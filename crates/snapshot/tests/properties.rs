@@ -141,7 +141,7 @@ fn member_answer(rng: &mut Rng, world: &World, revision: i64) -> MemberHashKv {
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: 3000,
+        cases: 150,
         failure_persistence: None,
         ..ProptestConfig::default()
     })]

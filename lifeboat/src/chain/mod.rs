@@ -17,16 +17,19 @@ pub(crate) use spawn::{Link, link};
 
 use crate::error::Error;
 use events::Event;
+use rustix::process::{Pid, Signal, kill_process_group};
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 use tokio::process::Child;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 /// How long the others may take to notice that one of them failed, and to clean up. Shorter than
 /// the 30 seconds that Kubernetes and systemd give.
 const GRACE: Duration = Duration::from_secs(20);
+/// The step that commits.
+const COMMIT: &str = "replicate";
 /// Lines that wait to be shown. A stage that says more than this waits with its next line.
 const EVENTS_MAX: usize = 1024;
 
@@ -43,7 +46,7 @@ pub(crate) fn run(links: &[Link], deadline: Instant, drawing: &Drawing) -> Resul
 struct Running {
     steps: Vec<Step>,
     events: mpsc::Receiver<Event>,
-    stop: [(i32, Signal); 2],
+    stop: [(i32, tokio::signal::unix::Signal); 2],
 }
 
 struct Step {
@@ -79,26 +82,28 @@ impl Running {
         let mut kill_at: Option<Instant> = None;
         let [mut terminate, mut interrupt] = self.stop;
         let mut timed_out = false;
-        while let Some(position) = next_running(&self.steps) {
+        while self.steps.iter().any(|step| step.status.is_none()) {
             let limit = kill_at.unwrap_or(deadline);
-            tokio::select! {
+            let signal = tokio::select! {
                 biased;
-                Some(event) = self.events.recv() => take(&mut self.steps, event, drawing),
-                ended = wait_any(&mut self.steps) => {
-                    let failed = ended.is_some_and(|status| !is_commit(status));
-                    if failed && kill_at.is_none() {
+                Some(event) = self.events.recv() => {
+                    take(&mut self.steps, event, drawing);
+                    continue;
+                }
+                () = wait_any(&mut self.steps) => {
+                    if kill_at.is_none() && cannot_commit(&self.steps) {
                         kill_at = Some(Instant::now() + GRACE);
                     }
+                    continue;
                 }
-                _ = terminate.1.recv() => { stopped_by = Some(terminate.0); end(&mut self.steps, false); kill_at = Some(Instant::now() + GRACE); }
-                _ = interrupt.1.recv() => { stopped_by = Some(interrupt.0); end(&mut self.steps, false); kill_at = Some(Instant::now() + GRACE); }
-                () = tokio::time::sleep_until(limit.into()) => {
-                    timed_out |= kill_at.is_none();
-                    end(&mut self.steps, kill_at.is_some());
-                    kill_at = Some(Instant::now() + GRACE);
-                }
-            }
-            debug_assert!(position < self.steps.len());
+                _ = terminate.1.recv() => Some(terminate.0),
+                _ = interrupt.1.recv() => Some(interrupt.0),
+                () = tokio::time::sleep_until(limit.into()) => None,
+            };
+            timed_out |= signal.is_none() && kill_at.is_none();
+            end(&mut self.steps, signal.is_none() && kill_at.is_some());
+            stopped_by = stopped_by.or(signal);
+            kill_at = Some(Instant::now() + GRACE);
         }
         // The pipes are closed now: whatever the stages said last is still to be taken.
         while let Ok(Some(event)) =
@@ -123,46 +128,52 @@ impl Step {
     }
 }
 
-/// Success, or success with fewer copies than wanted: the chain goes on after both.
-fn is_commit(status: ExitStatus) -> bool {
-    status.success() || status.code() == Some(contract::Exit::Partial.code().into())
+/// Success, or success with fewer copies than wanted: the chain goes on after both. Only
+/// `replicate` makes copies; the same code from another step is a failure.
+fn is_commit(stage: &str, status: ExitStatus) -> bool {
+    let partial = Some(contract::Exit::Partial.code().into());
+    status.success() || (stage == COMMIT && status.code() == partial)
 }
 
-fn next_running(steps: &[Step]) -> Option<usize> {
-    steps.iter().position(|step| step.status.is_none())
+/// Whether a step failed without which there is no backup. What comes after the commit is no
+/// reason to give up the backup that is on its way.
+fn cannot_commit(steps: &[Step]) -> bool {
+    let commit = steps.iter().position(|step| step.name == COMMIT).unwrap_or(steps.len());
+    let is_over = steps.get(commit).is_none_or(|step| step.status.is_some());
+    let failed = |step: &Step| step.status.is_some_and(|status| !is_commit(&step.name, status));
+    steps.iter().enumerate().any(|(at, step)| failed(step) && (at <= commit || is_over))
 }
 
-/// Waits until any running step ends, and gives its status.
-async fn wait_any(steps: &mut [Step]) -> Option<ExitStatus> {
+/// Waits until any running step ends.
+async fn wait_any(steps: &mut [Step]) {
     let waits = steps.iter_mut().filter(|step| step.status.is_none()).map(|step| {
         Box::pin(async move {
             // A child that cannot be waited for did not succeed, whatever became of it.
             let status = step.child.wait().await.unwrap_or(ExitStatus::from_raw(1 << 8));
             step.status = Some(status);
-            step.status
         })
     });
     let waits: Vec<_> = waits.collect();
-    if waits.is_empty() {
-        return None;
+    if !waits.is_empty() {
+        let _ = futures::future::select_all(waits).await;
     }
-    futures::future::select_all(waits).await.0
 }
 
+/// Ends what still runs: a step, and with it a program of the user's that it started. Each step
+/// leads a process group of its own.
 fn end(steps: &mut [Step], by_force: bool) {
     for step in steps.iter_mut().filter(|step| step.status.is_none()) {
         step.ended_by_us = true;
-        if by_force {
-            // It may have ended meanwhile; then there is nothing to kill.
-            let _ = step.child.start_kill();
-        } else if let Some(pid) = pid_of(&step.child) {
-            let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+        let signal = if by_force { Signal::KILL } else { Signal::TERM };
+        if let Some(group) = pid_of(&step.child) {
+            // It may have ended meanwhile; then there is nothing to end.
+            let _ = kill_process_group(group, signal);
         }
     }
 }
 
-fn pid_of(child: &Child) -> Option<rustix::process::Pid> {
-    rustix::process::Pid::from_raw(i32::try_from(child.id()?).ok()?)
+fn pid_of(child: &Child) -> Option<Pid> {
+    Pid::from_raw(i32::try_from(child.id()?).ok()?)
 }
 
 fn take(steps: &mut [Step], event: Event, drawing: &Drawing) {

@@ -20,6 +20,12 @@ pub(crate) struct StepEnd {
     pub(crate) ended_by_us: bool,
 }
 
+impl StepEnd {
+    fn is_commit(&self) -> bool {
+        self.status.is_some_and(|status| super::is_commit(&self.name, status))
+    }
+}
+
 /// How the chain ended.
 #[derive(Debug)]
 pub(crate) struct Outcome {
@@ -55,7 +61,13 @@ impl Outcome {
     /// Whether the step ended well, be it with fewer copies than wanted.
     pub(crate) fn succeeded(&self, stage: &str) -> bool {
         let step = self.steps.iter().find(|step| step.name == stage);
-        step.and_then(|step| step.status).is_some_and(super::is_commit)
+        step.is_some_and(StepEnd::is_commit)
+    }
+
+    /// The etcd member that a failed stage named.
+    pub(crate) fn member(&self) -> Option<&str> {
+        let failures = self.steps.iter().filter_map(|step| step.failure.as_ref());
+        failures.map(|failure| failure.member.as_str()).find(|member| !member.is_empty())
     }
 }
 
@@ -67,7 +79,7 @@ fn judge(steps: &[StepEnd], stopped_by: Option<i32>, timed_out: bool) -> (u8, Op
         hint: String::new(),
         member: String::new(),
     };
-    let failed = |step: &&StepEnd| !step.status.is_some_and(super::is_commit);
+    let failed = |step: &&StepEnd| !step.is_commit();
     if let Some(signal) = stopped_by {
         let unfinished = steps.iter().any(|step| failed(&step));
         let code = u8::try_from(128 + signal).unwrap_or(u8::MAX);

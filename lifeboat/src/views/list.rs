@@ -1,6 +1,6 @@
 //! `lifeboat list`: every backup in a line, newest first.
 
-use super::{bytes, plural, print, print_json, read_catalogue};
+use super::{bytes, exit_of_unreadable, plural, print, print_json, read_catalogue};
 use crate::cli::{Common, OutputArgs};
 use crate::error::Error;
 use catalogue::{Backup, Catalogue, State};
@@ -44,13 +44,15 @@ struct Leftover {
 }
 
 pub(crate) fn list(common: &Common, args: &OutputArgs) -> Result<Exit, Error> {
-    let listing = listing(&read_catalogue(common)?);
-    let all_dark = !listing.unreadable.is_empty() && listing.backups.is_empty();
+    let catalogue = read_catalogue(common)?;
+    let listing = listing(&catalogue);
+    // Nothing seen is only an answer where everything could be looked at.
+    let unseen = exit_of_unreadable(&catalogue).filter(|_| listing.backups.is_empty());
     match args.json {
         true => print_json(&listing)?,
         false => print(&table(&listing))?,
     }
-    Ok(if all_dark { Exit::Transient } else { Exit::Ok })
+    Ok(unseen.unwrap_or(Exit::Ok))
 }
 
 fn listing(catalogue: &Catalogue) -> Listing {

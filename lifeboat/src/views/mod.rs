@@ -23,11 +23,17 @@ use std::process::{Command, Stdio};
 
 /// Asks `lifeboat-catalogue` what all destinations hold.
 pub(crate) fn read_catalogue(common: &Common) -> Result<Catalogue, Error> {
+    read_catalogue_within(common, "60s")
+}
+
+/// The same, giving each destination only so long.
+pub(crate) fn read_catalogue_within(common: &Common, limit: &str) -> Result<Catalogue, Error> {
     let program = find::stage("catalogue")?;
     let name = program.display().to_string();
     let output = Command::new(&program)
         .arg("--config")
         .arg(common.config_path()?)
+        .args(["--timeout", limit])
         .args(["--log", if common.logs_are_human() { "human" } else { "json" }])
         .env_clear()
         .envs(environment::of("catalogue"))
@@ -54,20 +60,32 @@ pub(crate) fn choose(catalogue: &Catalogue, wanted: &str) -> Result<BackupName, 
         catalogue.copies().filter(|(_, b)| is_wanted(b)).map(|(_, b)| &b.name).collect();
     names.dedup();
     match names.as_slice() {
-        [] => Err(Error::NoBackup {
-            cluster: catalogue.cluster.clone(),
-            wanted: wanted.to_owned(),
-            unreadable: unreadable(catalogue),
-        }),
+        [] => Err(none(catalogue, wanted)),
         [one] => Ok((*one).clone()),
         [newest, ..] if wanted == "latest" => Ok((*newest).clone()),
         many => Err(Error::Ambiguous { wanted: wanted.to_owned(), count: many.len() }),
     }
 }
 
-fn unreadable(catalogue: &Catalogue) -> Vec<String> {
+/// Why there is nothing to choose: nothing there, nothing to be seen, or nothing that is whole.
+fn none(catalogue: &Catalogue, wanted: &str) -> Error {
+    let cluster = catalogue.cluster.clone();
     let dark = catalogue.destinations.iter().filter(|d| d.problem.is_some());
-    dark.map(|d| d.destination.clone()).collect()
+    let unreadable: Vec<String> = dark.map(|d| d.destination.clone()).collect();
+    let copies = catalogue.copies().count();
+    if wanted == "latest" && copies > 0 && unreadable.is_empty() {
+        return Error::NoneVerified { cluster, copies };
+    }
+    let exit = exit_of_unreadable(catalogue).unwrap_or(Exit::Stale);
+    Error::NoBackup { cluster, wanted: wanted.to_owned(), unreadable, exit }
+}
+
+/// The code of a destination that could not be read: of what most needs a person, because a
+/// refused credential will not come right by itself while a slow network may.
+pub(crate) fn exit_of_unreadable(catalogue: &Catalogue) -> Option<Exit> {
+    let codes = catalogue.destinations.iter().filter_map(|d| d.exit);
+    let exits: Vec<Exit> = codes.filter_map(|code| Exit::from_code(code.into())).collect();
+    exits.iter().find(|exit| **exit != Exit::Transient).or(exits.first()).copied()
 }
 
 /// Prints to standard output. A reader that went away (`| head`) is no error.

@@ -75,7 +75,8 @@ fn page(shown: &Shown<'_>, catalogue: &Catalogue) -> String {
         );
     }
     page.line("bring back", format!("lifeboat fetch {} -o snapshot.db", shown.name));
-    if let (Some(manifest), Some(copy)) = (shown.manifest, shown.copies.first()) {
+    let whole = shown.copies.iter().find(|copy| copy.state != State::Broken);
+    if let (Some(manifest), Some(copy)) = (shown.manifest, whole) {
         page.line("by hand", by_hand(manifest, copy));
     }
     page.0
@@ -136,9 +137,11 @@ fn describe(page: &mut Page, manifest: &Manifest, catalogue: &Catalogue) {
 
 /// The same with standard tools alone: there is no lock-in.
 fn by_hand(manifest: &Manifest, copy: &Copy<'_>) -> String {
-    let place = copy.location.trim_end_matches('/');
-    let place = place.strip_prefix("file://").unwrap_or(place);
-    let mut text = format!("cat {place}/{}", manifest.artifact_key());
+    let key = manifest.artifact_key();
+    let mut text = match copy.location.strip_prefix("file://") {
+        Some(directory) => format!("cat {}", quoted(&format!("{directory}/{key}"))),
+        None => from_bucket(&copy.location, &key),
+    };
     for step in manifest.steps.iter().rev() {
         text += match step.stage.as_str() {
             "encrypt" => " | age -d -i IDENTITY",
@@ -147,6 +150,25 @@ fn by_hand(manifest: &Manifest, copy: &Copy<'_>) -> String {
         };
     }
     text + " > snapshot.db"
+}
+
+/// A location in a bucket is `s3://BUCKET/PREFIX/`, and ` at URL` for a store that is not Amazon's.
+fn from_bucket(location: &str, key: &str) -> String {
+    let (place, endpoint) = location.split_once(" at ").unwrap_or((location, ""));
+    let object = quoted(&format!("{}/{key}", place.trim_end_matches('/')));
+    match endpoint {
+        "" => format!("aws s3 cp {object} -"),
+        url => format!("aws s3 cp {object} - --endpoint-url {}", quoted(url)),
+    }
+}
+
+/// As one word of a shell.
+fn quoted(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/.:_-%@+=".contains(c);
+    match text.chars().all(plain) {
+        true => text.to_owned(),
+        false => format!("'{}'", text.replace('\'', "'\\''")),
+    }
 }
 
 fn name_of(name: &str, id: &str) -> String {

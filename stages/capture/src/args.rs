@@ -48,9 +48,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "MEMBER")]
     pub(crate) member: Option<MemberChoice>,
 
-    /// Ask this member only when no other is fit: its id in hex. For a second attempt.
+    /// Ask this member only when no other is fit: its id in hex. Can be given several times, for
+    /// further attempts.
     #[arg(long, value_name = "ID", value_parser = member_id)]
-    pub(crate) avoid_member: Option<u64>,
+    pub(crate) avoid_member: Vec<u64>,
 
     /// Connect, look and ask for the first bytes, but capture nothing. Prints one JSON object.
     #[arg(long)]

@@ -30,8 +30,8 @@ pub(crate) struct Seen {
 #[derive(Debug, Clone)]
 pub(crate) struct Wish<'a> {
     pub(crate) member: &'a MemberChoice,
-    /// A member that comes last.
-    pub(crate) avoid: Option<u64>,
+    /// Members that come last.
+    pub(crate) avoid: &'a [u64],
     /// How many raft entries, or revisions, a member may be behind.
     pub(crate) max_lag: u64,
     /// A number that differs from run to run, for `rotate`.
@@ -177,7 +177,7 @@ fn rank(member: &Seen, leader: u64, wish: &Wish<'_>) -> Rank {
         MemberChoice::Rotate | MemberChoice::Named(_) => (false, false),
     };
     (
-        wish.avoid == Some(member.id),
+        wish.avoid.contains(&member.id),
         member.is_corrupt,
         not_the_leader,
         !member.is_configured,
@@ -190,7 +190,7 @@ fn rank(member: &Seen, leader: u64, wish: &Wish<'_>) -> Rank {
 /// Without a quorum: the one that has seen most.
 fn advance(member: &Seen, wish: &Wish<'_>) -> (bool, bool, i64, u64, bool, u64) {
     (
-        wish.avoid != Some(member.id),
+        !wish.avoid.contains(&member.id),
         !member.is_corrupt,
         member.revision,
         member.raft_applied_index,
@@ -206,7 +206,7 @@ fn rotate(order: &mut [usize], seen: &[Seen], wish: &Wish<'_>) {
     }
     let class = |index: usize| {
         let member = &seen[index];
-        let avoided = wish.avoid == Some(member.id);
+        let avoided = wish.avoid.contains(&member.id);
         (avoided, member.is_corrupt, member.is_configured)
     };
     let Some(first) = order.first().map(|&index| class(index)) else {

@@ -1,5 +1,6 @@
 //! How a capture fails, and with which exit code.
 
+use crate::connection::hex_id;
 use crate::endpoint::Endpoint;
 use crate::flaw::Flaw;
 use crate::stream::Broken;
@@ -48,6 +49,7 @@ pub(crate) enum Error {
     #[error("the snapshot from {member} broke after {received} of {} bytes", total_of(*total))]
     Snapshot {
         member: String,
+        member_id: u64,
         received: u64,
         total: Option<u64>,
         #[source]
@@ -77,9 +79,10 @@ impl Error {
         Error::Setting { problem: problem.into(), hint: hint.into() }
     }
 
-    pub(crate) fn snapshot(member: String, broken: Broken) -> Self {
+    pub(crate) fn snapshot(member: String, member_id: u64, broken: Broken) -> Self {
         Error::Snapshot {
             member,
+            member_id,
             received: broken.received,
             total: broken.total,
             flaw: broken.flaw,
@@ -194,6 +197,13 @@ impl Failure for Error {
             Error::Contract(error) => error.blame(),
             Error::Snapshot { flaw, .. } => flaw.blame(),
             _ => Blame::Own,
+        }
+    }
+
+    fn member(&self) -> Option<String> {
+        match self {
+            Error::Snapshot { member_id, .. } => Some(hex_id(*member_id)),
+            _ => None,
         }
     }
 }

@@ -35,8 +35,8 @@ pub(crate) struct Settings {
     pub(crate) tls: Tls,
     pub(crate) login: Option<Login>,
     pub(crate) member: MemberChoice,
-    /// A member that is asked only when no other is fit.
-    pub(crate) avoid: Option<u64>,
+    /// Members that are asked only when no other is fit.
+    pub(crate) avoid: Vec<u64>,
     pub(crate) max_lag: u64,
     pub(crate) allow_degraded: bool,
     pub(crate) connect_timeout: Duration,
@@ -123,7 +123,7 @@ impl Sources<'_> {
             tls: self.tls(&files)?,
             login: self.login()?,
             member: self.args.member.clone().unwrap_or(self.config.member.clone()),
-            avoid: self.args.avoid_member,
+            avoid: self.args.avoid_member.clone(),
             max_lag: self.config.max_lag,
             allow_degraded: self.config.allow_degraded,
             connect_timeout: self.config.connect_timeout.get(),

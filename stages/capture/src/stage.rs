@@ -166,7 +166,7 @@ fn is_worth_another_look(error: &Error) -> bool {
 pub(crate) fn wish(settings: &Settings, turn: u64, has_quorum: bool) -> Wish<'_> {
     Wish {
         member: &settings.member,
-        avoid: settings.avoid,
+        avoid: &settings.avoid,
         max_lag: settings.max_lag,
         turn,
         has_quorum,
@@ -244,7 +244,10 @@ impl Attempt<'_> {
         let pumped = Pump::new(messages, limits, sink)
             .run(|| asked = Some(hashkv::ask(self.survey, &listed, barrier)))
             .await
-            .map_err(|broken| Error::snapshot(self.sighting.title(), broken))?;
+            .map_err(|broken| {
+                let member_id = self.sighting.status.member_id;
+                Error::snapshot(self.sighting.title(), member_id, broken)
+            })?;
         let hashkv = match asked {
             Some(asked) => asked.answers().await,
             None => Vec::new(),

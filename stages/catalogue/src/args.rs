@@ -11,4 +11,8 @@ use contract::StageArgs;
 pub(crate) struct Args {
     #[command(flatten)]
     pub(crate) common: StageArgs,
+
+    /// How long one destination may take, such as 20s
+    #[arg(long, value_name = "DURATION", default_value = "60s")]
+    pub(crate) timeout: config::Duration,
 }

@@ -8,7 +8,11 @@ use std::io::Write;
 
 pub(crate) fn run(args: &Args) -> Result<Exit, Error> {
     let pipeline = Pipeline::load(args.common.config.as_deref())?;
-    let catalogue = destinations::block_on(destinations::read_all(&pipeline, Clock::system()))?;
+    let catalogue = destinations::block_on(destinations::read_all(
+        &pipeline,
+        Clock::system(),
+        args.timeout.get(),
+    ))?;
     let mut text = serde_json::to_vec(&catalogue).map_err(|e| Error::Print(e.into()))?;
     text.push(b'\n');
     match std::io::stdout().write_all(&text) {

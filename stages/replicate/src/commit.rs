@@ -15,6 +15,13 @@ use store::{Destination, ErrorKind, Operation, Outcome, StoreError};
 /// What became of each destination, by name.
 pub(crate) type Copies = BTreeMap<String, Result<(), destinations::Error>>;
 
+/// Where this very process made the artifact. One that was there already belongs to an earlier
+/// process of the same run, which may have committed it: it is never taken back.
+pub(crate) fn made(outcomes: &[Outcome]) -> Vec<String> {
+    let is_made = |o: &&Outcome| o.result.as_ref().is_ok_and(|kept| !kept.stored.existed);
+    outcomes.iter().filter(is_made).map(|outcome| outcome.destination.clone()).collect()
+}
+
 /// Turns the fan-out's outcomes into copies.
 pub(crate) fn artifacts(outcomes: Vec<Outcome>) -> Copies {
     let copy = |outcome: Outcome| {

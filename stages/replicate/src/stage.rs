@@ -8,12 +8,12 @@ use crate::pump::{Pumped, pump};
 use catalogue::Manifest;
 use config::Pipeline;
 use contract::facts::{Copy, ReplicateFacts};
-use contract::{Blame, Clock, Exit, Failure, Job, Progress};
+use contract::{Blame, Clock, Exit, Failure, Job, Progress, Sink, Source};
 use destinations::Opened;
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::time::Duration;
-use store::{Acknowledged, FanoutOptions, FanoutRun, FanoutSender, Target};
+use store::{Acknowledged, FanoutOptions, FanoutRun, FanoutSender, Outcome, Target};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
@@ -41,12 +41,16 @@ async fn replicate(job: Job, pipeline: Pipeline) -> Result<ExitCode, Error> {
             Err(e) => drop(copies.insert(name, Err(e))),
         }
     }
+    let streams = (job.input()?, job.signal_output()?);
     let (sender, fanout) = fan_out(&job, &pipeline, &opened, &key);
-    let Some((uploaded, pumped)) = carry(job, sender, fanout, &opened, &pipeline).await? else {
+    let Some((outcomes, pumped)) = carry(job, streams.0, sender, fanout, &opened, &pipeline).await?
+    else {
         return Ok(ExitCode::from(TERMINATED));
     };
-    copies.extend(uploaded);
-    Commit { pipeline: &pipeline, opened: &opened, key: &key }.finish(copies, pumped).await
+    let made = commit::made(&outcomes);
+    copies.extend(commit::artifacts(outcomes));
+    let commit = Commit { pipeline: &pipeline, opened: &opened, key: &key, made };
+    commit.finish(copies, pumped, streams.1).await
 }
 
 fn fan_out(
@@ -74,12 +78,12 @@ fn fan_out(
 /// has been aborted.
 async fn carry(
     job: Job,
+    source: Source,
     sender: FanoutSender,
     fanout: FanoutRun,
     opened: &BTreeMap<String, Opened>,
     pipeline: &Pipeline,
-) -> Result<Option<(Copies, Option<Pumped>)>, Error> {
-    let source = job.input()?;
+) -> Result<Option<(Vec<Outcome>, Option<Pumped>)>, Error> {
     let breaker = sender.breaker();
     let shower = tokio::spawn(show(opened.keys().cloned().collect(), fanout.acknowledged()));
     let (done, pumped) = oneshot::channel();
@@ -101,7 +105,7 @@ async fn carry(
     };
     shower.abort();
     let pumped = pumped.await.map_err(|_| Error::ReaderLost)??;
-    Ok(Some((commit::artifacts(outcomes), pumped)))
+    Ok(Some((outcomes, pumped)))
 }
 
 /// Tells how far each destination is.
@@ -119,28 +123,33 @@ struct Commit<'a> {
     pipeline: &'a Pipeline,
     opened: &'a BTreeMap<String, Opened>,
     key: &'a str,
+    /// The destinations in which this process made the artifact.
+    made: Vec<String>,
 }
 
 impl Commit<'_> {
-    async fn finish(&self, mut copies: Copies, pumped: Option<Pumped>) -> Result<ExitCode, Error> {
+    async fn finish(
+        &self,
+        mut copies: Copies,
+        pumped: Option<Pumped>,
+        sink: Sink,
+    ) -> Result<ExitCode, Error> {
         let required = self.pipeline.replicate.require.of(copies.len());
-        let with_artifact = kept(&copies);
         let Some(Pumped { job, source, manifest }) = pumped else {
             return Err(too_few(&copies, required));
         };
-        if with_artifact.len() < required {
-            commit::take_back(self.opened, &with_artifact, None, self.key).await;
+        if kept(&copies).len() < required {
+            commit::take_back(self.opened, &self.made, None, self.key).await;
             return Err(too_few(&copies, required));
         }
         commit::manifests(&mut copies, self.opened, &manifest).await;
         if kept(&copies).len() < required {
             let manifest_key = manifest.object_name().key(&manifest.cluster);
-            commit::take_back(self.opened, &with_artifact, Some(&manifest_key), self.key).await;
+            commit::take_back(self.opened, &self.made, Some(&manifest_key), self.key).await;
             return Err(too_few(&copies, required));
         }
         let exit = say(&copies);
         let facts = facts(&manifest, required, &copies);
-        let sink = job.signal_output()?;
         crate::sweep::sweep(self.pipeline, self.opened, job.now()).await;
         job.finish(Some(&source), sink, &facts)?;
         Ok(exit.into())

@@ -155,7 +155,7 @@ fn trusting(path: &Path) -> Result<SharedHttpClient, ErrorKind> {
 
 /// The SDK panics over a certificate that it cannot parse, so each is tried here first.
 fn certificates(path: &Path) -> Result<Vec<u8>, ErrorKind> {
-    let read = |e| crate::error::local("read", path, e);
+    let read = |e: std::io::Error| unusable(path, &e.to_string());
     let bytes = std::fs::metadata(path).map_err(read)?.len();
     if bytes > CA_FILE_BYTES_MAX {
         return Err(unusable(path, &format!("it has {bytes} bytes")));

@@ -82,10 +82,10 @@ fn refused(bucket: &str, verb: &'static str, answer: Answer, raw: &HttpResponse)
         | "AuthorizationHeaderMalformed"
         | "IllegalLocationConstraintException"
         | "InvalidRegionName" => wrong_region(&answer, raw),
-        "InvalidStorageClass" | "InvalidBucketName" | "InvalidEncryptionAlgorithmError" => {
-            setting(&answer, "correct the setting that the store names")
-        }
-        "NotImplemented" => setting(&answer, LACKING),
+        "InvalidStorageClass" => setting("storage_class", &answer, "correct it, or leave it out"),
+        "InvalidEncryptionAlgorithmError" => setting("sse", &answer, "correct it, or leave it out"),
+        "InvalidBucketName" => setting("the bucket's name", &answer, "correct it in the url"),
+        "NotImplemented" => setting("a request", &answer, LACKING),
         "RequestTimeout"
         | "IncompleteBody"
         | "SlowDown"
@@ -93,7 +93,7 @@ fn refused(bucket: &str, verb: &'static str, answer: Answer, raw: &HttpResponse)
         | "ThrottlingException"
         | "ServiceUnavailable"
         | "InternalError" => transient_answer(&answer),
-        code if code.starts_with("KMS.") => setting(&answer, "correct the key of sse"),
+        code if code.starts_with("KMS.") => setting("kms_key", &answer, "correct it"),
         _ => by_status(verb, answer, raw),
     }
 }
@@ -111,7 +111,7 @@ fn by_status(verb: &'static str, answer: Answer, raw: &HttpResponse) -> ErrorKin
         Some(409) => ErrorKind::Conflict { answer },
         Some(412) => ErrorKind::AlreadyExists,
         Some(416) => wrong_range(&answer),
-        Some(501) => setting(&answer, LACKING),
+        Some(501) => setting("a request", &answer, LACKING),
         Some(408 | 429 | 500..) => transient_answer(&answer),
         // An error inside an answer that began as a success: the store broke off half way.
         Some(200..=299) => transient_answer(&answer),
@@ -139,8 +139,8 @@ fn transient_answer(answer: &Answer) -> ErrorKind {
     ErrorKind::Transient { said: format!("the store could not answer ({answer})") }
 }
 
-fn setting(answer: &Answer, hint: &'static str) -> ErrorKind {
-    ErrorKind::Config { said: format!("the store does not accept it ({answer})"), hint }
+fn setting(what: &str, answer: &Answer, hint: &'static str) -> ErrorKind {
+    ErrorKind::Config { said: format!("the store does not accept {what} ({answer})"), hint }
 }
 
 fn wrong_range(answer: &Answer) -> ErrorKind {
@@ -165,7 +165,7 @@ fn wrong_region(answer: &Answer, raw: &HttpResponse) -> ErrorKind {
         None => "the bucket is in another region or at another endpoint".to_owned(),
     };
     let said = format!("{elsewhere} ({answer})");
-    ErrorKind::Config { said, hint: "correct region or endpoint_url" }
+    ErrorKind::Config { said, hint: "correct region or endpoint" }
 }
 
 fn unreachable(e: &ConnectorError) -> ErrorKind {
@@ -188,7 +188,7 @@ fn transient(e: &(dyn Error + 'static)) -> ErrorKind {
 
 fn not_sent(e: &(dyn Error + 'static)) -> ErrorKind {
     let said = format!("the request could not be made: {}", innermost(e));
-    ErrorKind::Config { said, hint: "correct bucket, region or endpoint_url" }
+    ErrorKind::Config { said, hint: "correct url, region or endpoint" }
 }
 
 /// The failure of the credential chain, if that is what lies at the bottom.

@@ -27,8 +27,33 @@ impl Bucket {
             }
             Err(e) => match self.kind(&e, LOOK_VERB) {
                 ErrorKind::NotFound => Ok(None),
-                kind => Err(self.error(operation, key, kind)),
+                kind => {
+                    let kind = self.reason(key, &kind).await.unwrap_or(kind);
+                    Err(self.error(operation, key, kind))
+                }
             },
+        }
+    }
+
+    /// Why a HEAD was refused. Its answer has no body, so a wrong signature, an expired token and
+    /// a missing permission all look alike; a GET of one byte is told the difference.
+    async fn reason(&self, key: &str, refused: &ErrorKind) -> Option<ErrorKind> {
+        let (ErrorKind::Denied { answer, .. } | ErrorKind::Rejected { answer }) = refused else {
+            return None;
+        };
+        if answer.code.is_some() {
+            return None;
+        }
+        let name = self.name_of(Operation::Head, key).ok()?;
+        let request = self.client.get_object().bucket(&self.settings.bucket).key(name);
+        let request = request.range("bytes=0-0").customize().config_override(self.limits(0));
+        let refused = request.send().await.err()?;
+        match self.kind(&refused, LOOK_VERB) {
+            kind @ (ErrorKind::Denied { .. }
+            | ErrorKind::Credentials { .. }
+            | ErrorKind::BucketMissing { .. }
+            | ErrorKind::Config { .. }) => Some(kind),
+            _ => None,
         }
     }
 }
