@@ -5,6 +5,7 @@
 //! the destinations is looked at as files, without Lifeboat.
 
 use crate::cluster::Cluster;
+use crate::running::Running;
 use crate::{Error, binaries, run};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -64,6 +65,17 @@ impl Ran {
     pub fn code(self, expected: i32) -> Self {
         assert_eq!(self.code, expected, "{}\n{}", self.stdout, self.stderr);
         self
+    }
+
+    /// Its standard output as JSON is `lifeboat list --json`: the names of the backups in it.
+    ///
+    /// # Panics
+    /// When it is something else.
+    #[must_use]
+    pub fn backups(&self) -> Vec<String> {
+        let listing = self.json();
+        let rows = listing["backups"].as_array().unwrap_or_else(|| panic!("{self:?}"));
+        rows.iter().map(|row| row["name"].as_str().unwrap_or_default().to_owned()).collect()
     }
 
     /// Asserts that it said something.
@@ -161,6 +173,53 @@ impl Site {
         Ran::of(&output.unwrap_or_else(|e| panic!("{program}: {e}")))
     }
 
+    /// Writes a file of the site, in place of an older one.
+    ///
+    /// # Panics
+    /// When it cannot be written.
+    pub fn write(&self, relative: &str, bytes: &[u8]) {
+        durable::replace(&self.path(relative), bytes).unwrap_or_else(|e| panic!("{e:?}"));
+    }
+
+    /// Puts a [`HOLD`] before this stage of the shipped pipeline.
+    ///
+    /// # Panics
+    /// When the configuration cannot be written.
+    pub fn hold_before(&self, stage: &str) {
+        let toml = with_program(&shipped(), ("hold", ""), stage, &HOLD);
+        self.configure(&toml).unwrap_or_else(|e| panic!("{e:?}"));
+    }
+
+    /// Starts `lifeboat run` and waits until its stream is held half way.
+    ///
+    /// # Panics
+    /// When it does not come so far.
+    #[must_use]
+    pub fn run_until_held(&self) -> Running {
+        for old in ["held", "go"] {
+            durable::remove_file(&self.path(old)).unwrap_or_else(|e| panic!("{e:?}"));
+        }
+        let mut running = self.start("lifeboat", &["run", "--json"]);
+        self.wait_held(&mut running);
+        running
+    }
+
+    /// Waits until a stream is held half way.
+    ///
+    /// # Panics
+    /// When none is in time.
+    pub fn wait_held(&self, running: &mut Running) {
+        running.wait("to be held", |running| {
+            let _ = running.children();
+            self.path("held").exists().then_some(())
+        });
+    }
+
+    /// Lets the held stream go on.
+    pub fn go(&self) {
+        self.write("go", b"");
+    }
+
     /// The files of this cluster in a destination whose names end with `suffix`, sorted.
     #[must_use]
     pub fn objects(&self, region: &str, suffix: &str) -> Vec<PathBuf> {
@@ -193,6 +252,26 @@ impl Site {
         }
     }
 
+    /// The names of the backups that Lifeboat lists, newest first.
+    ///
+    /// # Panics
+    /// When the listing fails.
+    #[must_use]
+    pub fn backups(&self) -> Vec<String> {
+        self.lifeboat(&["list", "--json"]).code(0).backups()
+    }
+
+    /// Fetches the newest backup and asserts that its bytes are those that were captured.
+    ///
+    /// # Panics
+    /// When it cannot be fetched.
+    pub fn assert_fetchable(&self) {
+        let output = self.path("fetched.db");
+        durable::remove_file(&output).unwrap_or_else(|e| panic!("{e:?}"));
+        let _ = self.lifeboat(&["fetch", "latest", "-o", "fetched.db"]).code(0);
+        let _ = self.program("lifeboat-verify", &["fetched.db"]).code(0);
+    }
+
     /// Brings an artifact back with standard tools only: `age -d | zstd -d`.
     ///
     /// # Errors
@@ -212,6 +291,36 @@ impl Site {
         Ok(())
     }
 }
+
+/// `toml` with a program of the user's before the stage `before`.
+///
+/// # Panics
+/// When there is no such stage.
+#[must_use]
+pub fn with_program(
+    toml: &str,
+    (name, suffix): (&str, &str),
+    before: &str,
+    command: &[&str],
+) -> String {
+    let (stage, both) = (format!("{before:?}"), format!("{name:?}, {before:?}"));
+    let stages = |line: &str| line.starts_with("stages = ") && line.contains(&stage);
+    assert!(toml.lines().any(stages), "no stage {before:?} in\n{toml}");
+    let line = |line: &str| match stages(line) {
+        true => line.replacen(&stage, &both, 1),
+        false => line.to_owned(),
+    };
+    let lines: Vec<String> = toml.lines().map(line).collect();
+    format!("{}\n[programs.{name}]\ncommand = {command:?}\nsuffix = {suffix:?}\n", lines.join("\n"))
+}
+
+/// A program that passes 300 000 bytes, says so with the file `held`, and goes on when there is
+/// a file `go`. It takes both away, so that the next one waits again.
+pub const HOLD: [&str; 3] = [
+    "sh",
+    "-c",
+    "head -c 300000; : > held; until test -e go; do sleep 0.02; done; rm -f held go; exec cat",
+];
 
 /// The shipped `pipeline.toml`.
 #[must_use]

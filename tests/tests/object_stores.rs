@@ -220,17 +220,21 @@ fn a_setting_that_the_store_ignores_does_not_count() {
     let test = "a_setting_that_the_store_ignores_does_not_count";
     let Some(scene) = or_skip(test, Scene::small()) else { return };
     let Some(s3s) = s3s(test) else { return };
-    let classed = "storage_class = \"STANDARD_IA\"";
-    let places = [disk("disk"), bucket("s3s", &s3s.endpoint(), "backups", "writer", classed)];
-    let complaint = "the store ignored storage_class: asked for STANDARD_IA, found STANDARD";
+    let with =
+        |line: &str| [disk("disk"), bucket("s3s", &s3s.endpoint(), "backups", "writer", line)];
+    let complaint = "the store ignored sse: asked for AES256, found none";
 
-    scene.configure("\"all\"", &places);
+    scene.configure("\"all\"", &with("storage_class = \"STANDARD_IA\""));
+    let ran = scene.run(&[]).code(3).said("the store does not accept storage_class");
+    let _ = ran.said("destination \"s3s\"").said("next: correct it, or leave it out");
+
+    scene.configure("\"all\"", &with("sse = \"s3\""));
     let ran = scene.run(&[]).code(3).said("destination \"s3s\"").said(complaint);
     let _ = ran.said("only 1 of 2 destinations").said("next: the store does not support it");
     scene.assert_nothing_listed();
     assert_eq!(objects(&s3s, ""), Vec::<PathBuf>::new(), "what was written is taken back");
 
-    scene.configure("1", &places);
+    scene.configure("1", &with("sse = \"s3\""));
     let ran = scene.run(&["--json"]).code(40).said("destination \"s3s\"").said(complaint);
     let ran = ran.said("next: ").said("fewer copies than wanted");
     let backup = ran.json()["backup"].as_str().unwrap().to_owned();
@@ -295,10 +299,11 @@ fn a_dead_store_does_not_hold_up_the_others() {
 
     scene.configure("\"all\"", &three(dead(closed)));
     let ran = scene.run(&[]).code(10).said("only 2 of 3 destinations hold a proved copy");
-    let _ = ran.said("destination \"dead\"").said("no connection").said("next: ");
+    let _ = ran.said("destination \"dead\"").said("no progress for 2 s").said("next: ");
     assert_eq!(objects(&s3s, ""), Vec::<PathBuf>::new(), "what was uploaded is taken back");
     assert_eq!(files(&scene.site.path("backups")), Vec::<PathBuf>::new());
-    scene.assert_nothing_listed();
+    let list = scene.lifeboat(&["list"]).code(10).stdout;
+    assert!(list.contains("! dead could not be read") && list.contains("no connection"), "{list}");
 
     for dead in [dead(closed), dead(silent.local_addr().unwrap())] {
         scene.configure("\"majority\"", &three(dead));
