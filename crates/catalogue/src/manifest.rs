@@ -10,6 +10,7 @@ use contract::{Digest, Plan, Previous, Receipt};
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// The version of the format that this program writes, and the newest that it reads.
 const VERSION: u32 = 1;
@@ -35,9 +36,11 @@ pub struct Manifest {
     pub tool: String,
     /// What `capture` saw of the live cluster.
     pub etcd: CaptureFacts,
-    /// What `verify` proved about the bytes. `total_key_records` follows the rule of etcdctl 3.4
-    /// and etcdutl 3.5, `total_key_live` that of etcdutl 3.6 and later.
+    /// What `verify` proved about the bytes.
     pub snapshot: VerifyFacts,
+    /// By which rule of which etcdutl the two key counts of `snapshot` were made.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub key_count_rules: BTreeMap<String, String>,
     /// The steps between the live cluster and the artifact, with the bytes after each.
     pub steps: Vec<ManifestStep>,
     /// Public recipients, each able to open the artifact alone; empty if it is not encrypted.
@@ -130,6 +133,7 @@ impl Manifest {
             tool,
             etcd: facts(receipts, "capture")?.ok_or(ManifestError::NoReceipt("capture"))?,
             snapshot: facts(receipts, "verify")?.ok_or(ManifestError::NoReceipt("verify"))?,
+            key_count_rules: key_count_rules(),
             steps: receipts.iter().map(step).collect(),
             recipients: encrypted.map(|facts| facts.recipients).unwrap_or_default(),
             artifact: Artifact {
@@ -220,6 +224,15 @@ impl Manifest {
             if begins && plain { self.backup.as_str() } else { &self.artifact.file },
         )
     }
+}
+
+/// The tools changed their rule between 3.5 and 3.6; a reader must not have to know that.
+fn key_count_rules() -> BTreeMap<String, String> {
+    let rule = |field: &str, tools: &str| (field.to_owned(), tools.to_owned());
+    BTreeMap::from([
+        rule("total_key_records", "etcdctl 3.4, etcdutl 3.5: records of all buckets"),
+        rule("total_key_live", "etcdutl 3.6 and later: live keys"),
+    ])
 }
 
 /// A snapshot is a `.db`; every step appends what it made of it.

@@ -33,6 +33,7 @@ fn manifest(second: i64) -> Manifest {
         tool: "lifeboat 0".into(),
         etcd: capture,
         snapshot: verify,
+        key_count_rules: BTreeMap::new(),
         steps: vec![],
         recipients: vec![],
         artifact: Artifact {
