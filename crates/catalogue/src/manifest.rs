@@ -192,6 +192,9 @@ impl Manifest {
         bytes: &[u8],
     ) -> Result<Self, ManifestError> {
         let malformed = |e: serde_json::Error| ManifestError::Malformed(e.to_string());
+        if bytes.is_empty() {
+            return Err(ManifestError::Malformed("it is empty, or could not be read whole".into()));
+        }
         let value: serde_json::Value = serde_json::from_slice(bytes).map_err(malformed)?;
         match value.get("version").and_then(serde_json::Value::as_u64) {
             Some(found) if found > u64::from(VERSION) => {

@@ -6,6 +6,7 @@
 //!
 //! Does not: know etcd, compression, encryption or any store. Nothing here touches a network.
 
+mod check;
 mod clock;
 mod digest;
 mod exit;
@@ -21,6 +22,7 @@ mod stream;
 
 pub mod facts;
 
+pub use check::CheckReport;
 pub use clock::Clock;
 pub use digest::{Digest, Hasher};
 pub use exit::Exit;

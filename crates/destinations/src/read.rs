@@ -93,8 +93,9 @@ pub async fn read_one(opened: &Opened, cluster: &str) -> Result<DestinationCatal
     })
 }
 
-/// The bytes of a manifest; none when it was removed since it was listed. One that is too large
-/// is read as empty, which makes its backup a broken one and not the whole destination.
+/// The bytes of a manifest; none when it was removed since it was listed. One that is too large,
+/// or not what the store's own checksum says, is read as empty: that makes its backup a broken
+/// one, and not the whole destination unreadable.
 async fn read_manifest(
     store: &dyn Destination,
     key: String,
@@ -103,7 +104,9 @@ async fn read_manifest(
     match store::read_small(store, &key, bytes_max).await {
         Ok(bytes) => Ok(Some((key, bytes.to_vec()))),
         Err(e) if matches!(e.kind(), ErrorKind::NotFound) => Ok(None),
-        Err(e) if matches!(e.kind(), ErrorKind::TooLarge { .. }) => Ok(Some((key, Vec::new()))),
+        Err(e) if matches!(e.kind(), ErrorKind::TooLarge { .. } | ErrorKind::Corrupt { .. }) => {
+            Ok(Some((key, Vec::new())))
+        }
         Err(e) => Err(e),
     }
 }

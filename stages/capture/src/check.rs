@@ -14,63 +14,18 @@ use crate::stage::{nobody, runtime, settings, wish};
 use crate::stream::{LiveMessages, Messages};
 use crate::survey::{Sighting, Survey};
 use crate::trouble::Trouble;
-use contract::{Exit, Failure};
-use serde::Serialize;
-use std::io::Write;
+use contract::{CheckReport, Exit};
 use std::sync::Arc;
 use tokio::time::timeout;
 
-/// The answer.
-#[derive(Debug, Serialize)]
-struct Report {
-    stage: &'static str,
-    ok: bool,
-    checks: Vec<Check>,
-    #[serde(skip)]
-    exit: Exit,
-}
-
-#[derive(Debug, Serialize)]
-struct Check {
-    name: String,
-    ok: bool,
-    detail: String,
-}
-
-impl Report {
-    fn new() -> Self {
-        Report { stage: "capture", ok: true, checks: Vec::new(), exit: Exit::Ok }
-    }
-
-    fn good(&mut self, name: impl Into<String>, detail: impl Into<String>) {
-        self.checks.push(Check { name: name.into(), ok: true, detail: detail.into() });
-    }
-
-    /// The first failed check decides the exit code.
-    fn bad(&mut self, name: impl Into<String>, detail: impl Into<String>, exit: Exit) {
-        self.ok = false;
-        if self.exit == Exit::Ok {
-            self.exit = exit;
-        }
-        self.checks.push(Check { name: name.into(), ok: false, detail: detail.into() });
-    }
-
-    fn failed(&mut self, name: impl Into<String>, error: &Error) {
-        let cause = std::error::Error::source(error);
-        let cause = cause.map_or_else(String::new, |cause| format!(": {cause}"));
-        let hint = error.hint().map_or_else(String::new, |hint| format!("; {hint}"));
-        self.bad(name, format!("{error}{cause}{hint}"), error.exit());
-    }
-
-    fn trouble(&mut self, name: impl Into<String>, trouble: &Trouble) {
-        let hint = trouble.hint().map_or_else(String::new, |hint| format!("; {hint}"));
-        self.bad(name, format!("{trouble}{hint}"), trouble.exit());
-    }
+fn in_trouble(report: &mut CheckReport, name: impl Into<String>, trouble: &Trouble) {
+    let hint = trouble.hint().map_or_else(String::new, |hint| format!("; {hint}"));
+    report.bad(name, format!("{trouble}{hint}"), trouble.exit());
 }
 
 /// Checks and prints. The exit code is that of the first check that failed.
 pub(crate) fn run(args: &Args) -> Result<Exit, Error> {
-    let mut report = Report::new();
+    let mut report = CheckReport::new("capture");
     match settings(args) {
         Ok(settings) => {
             let runtime = runtime()?;
@@ -79,17 +34,15 @@ pub(crate) fn run(args: &Args) -> Result<Exit, Error> {
         }
         Err(error) => report.failed("settings", &error),
     }
-    let text = serde_json::to_string(&report).map_err(|e| Error::Answer(e.into()))?;
-    writeln!(std::io::stdout(), "{text}").map_err(Error::Answer)?;
-    Ok(report.exit)
+    report.print().map_err(Error::Answer)
 }
 
-async fn check_cluster(settings: &Arc<Settings>, report: &mut Report) {
+async fn check_cluster(settings: &Arc<Settings>, report: &mut CheckReport) {
     let survey = match Survey::take(settings).await {
         Ok(survey) => survey,
         Err(Error::NoMember { unreachable }) => {
             for there in unreachable {
-                report.trouble(format!("endpoint {}", there.endpoint), &there.trouble);
+                in_trouble(report, format!("endpoint {}", there.endpoint), &there.trouble);
             }
             return;
         }
@@ -105,14 +58,14 @@ async fn check_cluster(settings: &Arc<Settings>, report: &mut Report) {
     report.good("member", format!("{} would give the snapshot", sighting.title()));
     match barrier::read(sighting).await {
         Ok(revision) => report.good("quorum", format!("the cluster is at revision {revision}")),
-        Err(trouble) => report.trouble("quorum", &trouble),
+        Err(trouble) => in_trouble(report, "quorum", &trouble),
     }
     check_snapshot(sighting, settings, report).await;
 }
 
-fn check_members(survey: &Survey, report: &mut Report) {
+fn check_members(survey: &Survey, report: &mut CheckReport) {
     for there in survey.strays() {
-        report.trouble(format!("endpoint {}", there.endpoint), &there.trouble);
+        in_trouble(report, format!("endpoint {}", there.endpoint), &there.trouble);
     }
     for sighting in &survey.sightings {
         let status = &sighting.status;
@@ -144,7 +97,7 @@ fn check_members(survey: &Survey, report: &mut Report) {
 }
 
 /// Begins a snapshot, reads its first message and lets it go.
-async fn check_snapshot(sighting: &Sighting, settings: &Settings, report: &mut Report) {
+async fn check_snapshot(sighting: &Sighting, settings: &Settings, report: &mut CheckReport) {
     let begun = async {
         let mut messages = LiveMessages::begin(&sighting.connection).await?;
         messages.next().await
@@ -159,7 +112,7 @@ async fn check_snapshot(sighting: &Sighting, settings: &Settings, report: &mut R
             Err(flaw) => report.bad("snapshot", flaw.to_string(), flaw.exit()),
         },
         Ok(Ok(None)) => report.bad("snapshot", "the stream is empty", Exit::Corrupt),
-        Ok(Err(trouble)) => report.trouble("snapshot", &trouble),
+        Ok(Err(trouble)) => in_trouble(report, "snapshot", &trouble),
         Err(_) => report.bad("snapshot", "etcd sends nothing", Exit::Transient),
     }
 }

@@ -35,9 +35,9 @@ impl Failure for Error {
         match self {
             Error::Config(e) => e.hint(),
             Error::Contract(e) => e.hint(),
-            Error::Destination(e) => e.hint(),
+            Error::Destination(e) if e.exit() != Exit::Corrupt => e.hint(),
             Error::NotAManifest(_) => Some("`lifeboat show --json` prints the key".into()),
-            Error::Manifest { .. } | Error::Damaged { .. } => {
+            Error::Destination(_) | Error::Manifest { .. } | Error::Damaged { .. } => {
                 Some("fetch it from another destination with `lifeboat fetch --from NAME`".into())
             }
         }

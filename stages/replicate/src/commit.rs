@@ -22,6 +22,19 @@ pub(crate) fn made(outcomes: &[Outcome]) -> Vec<String> {
     outcomes.iter().filter(is_made).map(|outcome| outcome.destination.clone()).collect()
 }
 
+/// Where the artifact was completed and is not what it has to be: whoever made it, no backup will
+/// ever come of it, and nobody else would remove it.
+pub(crate) fn spoilt(outcomes: &[Outcome]) -> Vec<String> {
+    let is_spoilt = |o: &&Outcome| {
+        o.result.as_ref().is_err_and(|e| {
+            let of_bytes = matches!(e.kind(), ErrorKind::Corrupt { .. });
+            let of_settings = matches!(e.kind(), ErrorKind::SilentDowngrade { .. });
+            e.operation() == Operation::ReadBack && (of_bytes || of_settings)
+        })
+    };
+    outcomes.iter().filter(is_spoilt).map(|outcome| outcome.destination.clone()).collect()
+}
+
 /// Turns the fan-out's outcomes into copies.
 pub(crate) fn artifacts(outcomes: Vec<Outcome>) -> Copies {
     let copy = |outcome: Outcome| {

@@ -47,6 +47,7 @@ async fn replicate(job: Job, pipeline: Pipeline) -> Result<ExitCode, Error> {
     else {
         return Ok(ExitCode::from(TERMINATED));
     };
+    commit::take_back(&opened, &commit::spoilt(&outcomes), None, &key).await;
     let made = commit::made(&outcomes);
     copies.extend(commit::artifacts(outcomes));
     let commit = Commit { pipeline: &pipeline, opened: &opened, key: &key, made };

@@ -114,7 +114,7 @@ fn check_finds_what_a_run_would() {
     assert!(String::from_utf8(ended.stdout).unwrap().contains("there is no recipient"));
     let ended = stage(&["-d", "--check", "--identity", &a.file], b"").expect(0);
     assert!(String::from_utf8(ended.stdout).unwrap().contains("1 identities"));
-    let ended = stage(&["-d", "--check", "--identity", &keys.arg("missing")], b"").expect(3);
+    let ended = stage(&["-d", "--check", "--identity", &keys.arg("missing")], b"").expect(21);
     let text = String::from_utf8(ended.stdout).unwrap();
     assert!(text.contains("missing: No such file"), "{text}");
 }
