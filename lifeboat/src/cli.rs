@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 use clap::{Args, Parser, Subcommand};
-use contract::LogFormat;
+use contract::{COMMON_HEADING, LogFormat};
 use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -19,32 +19,53 @@ pub(crate) struct Cli {
 
 const AFTER: &str = "\
 Begin with:
-  lifeboat init                     write a commented pipeline.toml
-  lifeboat keygen keys/identity.txt make a key; its public half goes into keys/recipients.txt
-  lifeboat run                      capture, verify, compress, encrypt, replicate, prune
-  lifeboat status                   am I safe? exits 41 when the newest backup is too old
-  lifeboat fetch latest -o x.db     bring the newest snapshot back to a file
+  lifeboat init                        write a commented pipeline.toml, and edit it
+  mkdir -m 700 keys
+  lifeboat keygen keys/identity.txt > keys/recipients.txt
+                                       make a key; keep the identity away from this machine
+  lifeboat run --dry-run               what would be done?
+  lifeboat run                         make a backup
+  lifeboat status                      am I safe?
+  lifeboat fetch -o snapshot.db        bring the newest backup back to a file
 
-Any other verb runs lifeboat-VERB: each stage works by itself too (capture, verify, compress,
-encrypt, replicate, prune). Exit codes are listed in docs/exit-codes.md.";
+Each stage is also a command of its own: lifeboat capture, verify, compress, encrypt, replicate,
+prune. Any other word runs the program lifeboat-WORD. Exit codes: docs/exit-codes.md.";
+
+const AFTER_RUN: &str = "\
+Exit codes: 0 every destination holds a proved copy, 40 enough of them do, but not all. Any other
+code is that of the stage that failed: 10 and 30 may be tried again, the rest need a person
+(docs/exit-codes.md). A failure before the commit leaves no backup behind.";
+
+const AFTER_STATUS: &str = "\
+Exit codes: 0 safe, 40 copies of the newest backup are missing, 41 the newest backup is older than
+run.stale_after or there is none, 10 no destination could be read.";
+
+const AFTER_FETCH: &str = "\
+Examples:
+  lifeboat fetch -o snapshot.db
+  lifeboat fetch 20261120T02 -o snapshot.db --identity /media/usb/identity.txt
+  lifeboat fetch --raw -o snapshot.db.zst.age
+
+Without Lifeboat: age -d -i identity.txt X.db.zst.age | zstd -d > snapshot.db
+Then: etcdutl snapshot restore snapshot.db --data-dir DIR (etcdctl, before etcd 3.5)
+
+Exit codes: 0 proved and written, 20 every copy is damaged, 21 no identity opens it, 41 there is no
+such backup.";
 
 /// What every verb understands.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Common {
     /// The pipeline's configuration [default: pipeline.toml, else /etc/lifeboat/pipeline.toml]
     #[arg(long, short = 'c', value_name = "FILE", env = "LIFEBOAT_CONFIG", global = true)]
+    #[arg(hide_env_values = true, help_heading = COMMON_HEADING)]
     config: Option<PathBuf>,
     /// Take relative paths, here and in the configuration, from this directory
-    #[arg(long, short = 'C', value_name = "DIR", global = true)]
+    #[arg(long, short = 'C', value_name = "DIR", global = true, help_heading = COMMON_HEADING)]
     directory: Option<PathBuf>,
-    /// How logs look: human on a terminal and JSON otherwise, or always one of the two
-    #[arg(
-        long,
-        value_name = "FORMAT",
-        env = "LIFEBOAT_LOG",
-        default_value = "auto",
-        global = true
-    )]
+    /// Logs: human (lines for people), json (one object a line), or auto (human on a terminal)
+    #[arg(long, value_name = "FORMAT", env = "LIFEBOAT_LOG", default_value = "auto")]
+    #[arg(global = true, help_heading = COMMON_HEADING)]
+    #[arg(hide_env_values = true, hide_possible_values = true)]
     pub(crate) log: LogFormat,
 }
 
@@ -78,6 +99,15 @@ impl Common {
         Ok(config::Pipeline::load(Some(&self.config_path()?))?)
     }
 
+    /// The format of logs, as `--log` takes it.
+    pub(crate) fn log_format(&self) -> &'static str {
+        match self.log {
+            LogFormat::Auto => "auto",
+            LogFormat::Human => "human",
+            LogFormat::Json => "json",
+        }
+    }
+
     /// Whether logs are lines for people.
     pub(crate) fn logs_are_human(&self) -> bool {
         match self.log {
@@ -91,16 +121,19 @@ impl Common {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
     /// Make one backup: run the whole pipeline
+    #[command(after_help = AFTER_RUN)]
     Run(RunArgs),
     /// Make a run directory with a plan, for stages that are started one by one
     Plan(PlanArgs),
-    /// List the backups of the cluster, newest first
+    /// List the backups of the cluster in all destinations, newest first
     List(OutputArgs),
-    /// Show everything about one backup
+    /// Show everything about one backup, and how to bring it back
     Show(ShowArgs),
-    /// Answer "am I safe?" in one line; exits 41 when the newest verified backup is too old
+    /// Answer "am I safe?" in one line and with the exit code
+    #[command(after_help = AFTER_STATUS)]
     Status(OutputArgs),
     /// Bring one backup back to a file: fetch, decrypt, decompress, verify
+    #[command(after_help = AFTER_FETCH)]
     Fetch(FetchArgs),
     /// Run a program of your own as a step of a run, with a receipt
     Wrap(WrapArgs),

@@ -20,6 +20,10 @@ pub(crate) enum Error {
     Directory { path: PathBuf, source: io::Error },
     #[error("there is no program {0:?} beside lifeboat, and none on the PATH")]
     NoProgram(String),
+    #[error("there is no verb {verb:?}, and no program \"lifeboat-{verb}\" on the PATH")]
+    UnknownVerb { verb: String, near: Option<String> },
+    #[error("cannot write {}: there is no directory {}", file.display(), directory.display())]
+    NoDirectory { file: PathBuf, directory: PathBuf },
     #[error("cannot start {program:?}")]
     Start { program: String, source: io::Error },
     #[error("cannot make a pipe")]
@@ -51,7 +55,7 @@ pub(crate) enum Error {
     #[error("{wanted:?} is how {count} backups begin")]
     Ambiguous { wanted: String, count: usize },
     #[error("no destination has a verified copy of {backup}: {why}")]
-    NoCopy { backup: String, why: String },
+    NoCopy { backup: String, why: String, exit: Exit },
     #[error("{backup} was made with program {program:?}, which only you can undo")]
     CannotUndo { backup: String, program: String },
     #[error("cannot write the output")]
@@ -69,7 +73,8 @@ impl Failure for Error {
                 Exit::LocalDisk
             }
             Error::NoConfig | Error::UnknownProgram(_) => Exit::Config,
-            Error::Directory { .. } | Error::NoProgram(_) => Exit::Usage,
+            Error::Directory { .. } | Error::NoDirectory { .. } => Exit::Usage,
+            Error::NoProgram(_) | Error::UnknownVerb { .. } => Exit::Usage,
             Error::Ambiguous { .. } => Exit::Usage,
             Error::Start { source, .. } if is_missing(source) => Exit::Config,
             Error::Start { .. } | Error::Garbled { .. } => Exit::Bug,
@@ -79,7 +84,8 @@ impl Failure for Error {
             Error::NotRead { .. } | Error::Changed { .. } => Exit::Corrupt,
             Error::NoBackup { exit, .. } => *exit,
             Error::UnknownDestination { .. } => Exit::Usage,
-            Error::NoneVerified { .. } | Error::NoCopy { .. } => Exit::Corrupt,
+            Error::NoneVerified { .. } => Exit::Corrupt,
+            Error::NoCopy { exit, .. } => *exit,
             Error::CannotUndo { .. } => Exit::Unsupported,
             Error::Output(_) => Exit::LocalDisk,
         }
@@ -94,7 +100,18 @@ impl Failure for Error {
             Error::NoConfig => {
                 Some("name it with --config, or write one with `lifeboat init`".into())
             }
-            Error::NoProgram(_) => Some("see `lifeboat --help` for the verbs".into()),
+            Error::NoProgram(_) => {
+                Some("install it beside lifeboat; they are of one version".into())
+            }
+            Error::UnknownVerb { near: Some(near), .. } => {
+                Some(format!("did you mean `lifeboat {near}`?"))
+            }
+            Error::UnknownVerb { near: None, .. } => {
+                Some("see `lifeboat --help` for the verbs".into())
+            }
+            Error::Directory { .. } => Some("name a directory that exists with -C".into()),
+            Error::NoDirectory { .. } => Some("make it first, or choose another place".into()),
+            Error::Program { .. } => Some("look at what it said above".into()),
             Error::Busy { .. } => Some("wait for it; the lock goes with its process".into()),
             Error::NoBackup { unreadable, .. } if !unreadable.is_empty() => {
                 Some(format!("`lifeboat list` says why {} could not be read", unreadable.join(", ")))
@@ -110,6 +127,9 @@ impl Failure for Error {
             Error::NoBackup { .. } => Some("`lifeboat list` shows what there is".into()),
             Error::Ambiguous { .. } => {
                 Some("write more of the name; `lifeboat list` shows it".into())
+            }
+            Error::NoCopy { exit: Exit::Unsupported, .. } => {
+                Some("upgrade Lifeboat to the version that made it, or a later one".into())
             }
             Error::NoCopy { .. } => Some("`lifeboat list` shows the state of every copy".into()),
             Error::CannotUndo { .. } => {

@@ -20,6 +20,12 @@ pub(crate) fn fetch(common: &Common, args: &FetchArgs) -> Result<ExitCode, Error
     if args.output.symlink_metadata().is_ok() {
         return Err(durable::Error::AlreadyExists(args.output.clone()).into());
     }
+    let output = std::path::absolute(&args.output)
+        .map_err(|source| Error::Directory { path: args.output.clone(), source })?;
+    if let Some(directory) = output.parent().filter(|directory| !directory.is_dir()) {
+        let (file, directory) = (args.output.clone(), directory.to_path_buf());
+        return Err(Error::NoDirectory { file, directory });
+    }
     let pipeline = common.pipeline()?;
     if let Some(name) = args.from.as_ref().filter(|name| !pipeline.destinations.contains_key(*name))
     {
@@ -84,7 +90,11 @@ fn verified_copies<'a>(
     let problems = all.iter().filter_map(|(d, b)| Some(format!("{d}: {}", b.problem.as_ref()?)));
     let why = problems.collect::<Vec<_>>().join("; ");
     let why = if why.is_empty() { format!("{} has none", from.unwrap_or("no one")) } else { why };
-    Err(Error::NoCopy { backup: backup.to_string(), why })
+    // That this program is too old is only the reason where it is the reason everywhere.
+    let newer = |b: &catalogue::Backup| b.exit == Some(Exit::Unsupported.code());
+    let all_newer = !all.is_empty() && all.iter().all(|(_, b)| newer(b));
+    let exit = if all_newer { Exit::Unsupported } else { Exit::Corrupt };
+    Err(Error::NoCopy { backup: backup.to_string(), why, exit })
 }
 
 struct Attempt<'a> {

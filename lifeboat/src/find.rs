@@ -1,7 +1,8 @@
 //! Finds the programs of the stages: beside this one first, then on the PATH.
 
-use crate::cli::Common;
+use crate::cli::{Cli, Common};
 use crate::error::Error;
+use clap::CommandFactory;
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
@@ -21,6 +22,19 @@ pub(crate) fn lifeboat() -> Result<PathBuf, Error> {
     std::env::current_exe().map_err(|source| Error::Start { program: "lifeboat".into(), source })
 }
 
+/// The verb that was probably meant.
+fn nearest(verb: &str) -> Option<String> {
+    const ALIKE_MIN: f64 = 0.8;
+    let command = Cli::command();
+    let own = command.get_subcommands().map(|c| c.get_name().to_owned());
+    let stages = config::STAGES.into_iter().chain(["keygen"]).map(str::to_owned);
+    own.chain(stages)
+        .map(|known| (strsim::jaro_winkler(verb, &known), known))
+        .filter(|(alike, _)| *alike >= ALIKE_MIN)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, known)| known)
+}
+
 /// `lifeboat VERB …` for a verb that is a stage: becomes that program, with its own environment.
 pub(crate) fn become_stage(common: &Common, words: &[OsString]) -> Result<ExitCode, Error> {
     let verb = words.first().map(|w| w.to_string_lossy().into_owned()).unwrap_or_default();
@@ -29,11 +43,15 @@ pub(crate) fn become_stage(common: &Common, words: &[OsString]) -> Result<ExitCo
         "keygen" => ("encrypt", Some("--keygen")),
         other => (other, None),
     };
-    let program = stage(name)?;
+    let program = stage(name).map_err(|e| match e {
+        Error::NoProgram(_) => Error::UnknownVerb { near: nearest(&verb), verb: verb.clone() },
+        e => e,
+    })?;
     let mut command = Command::new(&program);
     if let Ok(config) = common.config_path() {
         command.env("LIFEBOAT_CONFIG", config);
     }
+    command.env("LIFEBOAT_LOG", common.log_format());
     command.args(first).args(&words[1..]);
     let source = command.exec();
     Err(Error::Start { program: program.display().to_string(), source })

@@ -3,7 +3,7 @@
 //! Owns: the lock, the run directories, beginning anew from another member when a stream broke,
 //! and the report that every run leaves. The commit itself is `replicate`'s.
 
-use crate::chain::{self, Drawing, Outcome};
+use crate::chain::{self, COMMIT, Drawing, Outcome};
 use crate::cli::{Common, PlanArgs, RunArgs};
 use crate::error::Error;
 use crate::views::{print, print_json};
@@ -42,8 +42,8 @@ pub(crate) fn run(common: &Common, args: &RunArgs) -> Result<ExitCode, Error> {
     let home = pipeline.run.state_dir.join(&pipeline.cluster);
     let _lock = lock::take(&home, &pipeline.cluster)?;
     let drawing = Drawing::new(common.logs_are_human(), !args.no_progress);
-    let report = Attempts { common, pipeline: &pipeline, home: &home, clock }.run(&drawing)?;
-    tell(&report, args.json)?;
+    let attempts = Attempts { common, pipeline: &pipeline, home: &home, clock, json: args.json };
+    let report = attempts.run(&drawing)?;
     forget_old_runs(&home, pipeline.run.keep_runs);
     Ok(ExitCode::from(report.exit))
 }
@@ -79,10 +79,12 @@ struct Attempts<'a> {
     pipeline: &'a Pipeline,
     home: &'a Path,
     clock: Clock,
+    json: bool,
 }
 
 impl Attempts<'_> {
-    /// Runs the chain until it succeeds, fails for good, or the attempts are used up.
+    /// Runs the chain until it succeeds, fails for good, or the attempts are used up, and tells
+    /// how that ended.
     fn run(&self, drawing: &Drawing) -> Result<Report, Error> {
         let started_at = self.clock.now();
         let deadline = Instant::now() + self.pipeline.run.deadline.get();
@@ -96,10 +98,10 @@ impl Attempts<'_> {
             let links = links(self.common, &plan, &run_dir, &avoid)?;
             let outcome = chain::run(&links, deadline, drawing)?;
             let report = self.report(&plan, &outcome, attempt, started_at);
-            leave(&run_dir, &report)?;
+            let left = leave(&run_dir, &report);
             let last = attempt >= self.pipeline.run.attempts || Instant::now() >= deadline;
             match &outcome.cause {
-                Some(cause) if !last && may_begin_anew(&outcome) => {
+                Some(cause) if left.is_ok() && !last && may_begin_anew(&outcome) => {
                     tracing::warn!(
                         causes = cause.causes,
                         "attempt {attempt} failed in {}: {}; beginning anew",
@@ -108,7 +110,11 @@ impl Attempts<'_> {
                     );
                     avoid.extend(giver(&outcome, &plan, &run_dir));
                 }
-                _ => return Ok(report),
+                _ => {
+                    // What became of the backup is told even if there is no room for the report.
+                    tell(&report, self.json)?;
+                    return left.map(|()| report);
+                }
             }
             attempt += 1;
         }
@@ -126,7 +132,7 @@ impl Attempts<'_> {
             version: 1,
             cluster: plan.cluster.clone(),
             run: plan.run.to_string(),
-            backup: outcome.succeeded("replicate").then_some(name),
+            backup: outcome.succeeded(COMMIT).then_some(name),
             exit: outcome.code,
             attempts,
             started_at,
@@ -191,6 +197,8 @@ fn tell(report: &Report, json: bool) -> Result<(), Error> {
         (Some(cause), committed) => {
             let kept = match committed {
                 Some(name) => format!("backup {name} is committed; after that "),
+                // Only the commit itself can fail after a backup was stored.
+                None if cause.stage == COMMIT => "no backup can be claimed: ".to_owned(),
                 None => "no backup was made: ".to_owned(),
             };
             tracing::error!(

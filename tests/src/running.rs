@@ -72,6 +72,14 @@ impl Process {
         Process::of(self.pid).is_none_or(|now| now.started != self.started)
     }
 
+    /// Whether it has a file open whose path ends like this.
+    #[must_use]
+    pub fn has_open(&self, ending: &str) -> bool {
+        let open = std::fs::read_dir(format!("/proc/{}/fd", self.pid)).into_iter().flatten();
+        let paths = open.flatten().filter_map(|fd| std::fs::read_link(fd.path()).ok());
+        paths.into_iter().any(|path| path.ends_with(ending))
+    }
+
     /// Sends it a signal.
     ///
     /// # Panics
@@ -123,6 +131,16 @@ impl Site {
 }
 
 impl Running {
+    /// Waits until this program has a file open whose path ends like this.
+    ///
+    /// # Panics
+    /// When it has not in time.
+    pub fn wait_open(&mut self, ending: &str) {
+        self.wait(&format!("to open {ending}"), |running| {
+            Process::of(running.child.id())?.has_open(ending).then_some(())
+        });
+    }
+
     /// Sends a signal to this program alone.
     pub fn signal(&self, signal: Signal) {
         send(self.child.id(), signal);
@@ -196,12 +214,19 @@ impl Running {
     /// # Panics
     /// When one does not in time.
     pub fn wait_children_gone(&self) {
-        let gone = wait_until("the children to end", LIMIT, || {
-            match self.seen.iter().find(|p| !p.has_ended()) {
+        self.wait_gone(&self.seen);
+    }
+
+    /// Waits until all of these have ended.
+    ///
+    /// # Panics
+    /// When one does not in time.
+    pub fn wait_gone(&self, all: &[Process]) {
+        let gone =
+            wait_until("processes to end", LIMIT, || match all.iter().find(|p| !p.has_ended()) {
                 None => Ok(()),
                 Some(left) => Err(format!("{left:?} still runs")),
-            }
-        });
+            });
         gone.unwrap_or_else(|e| panic!("{e:?}\n{}", self.said()));
     }
 }

@@ -10,12 +10,16 @@ use crate::{Error, binaries, run};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 use tempfile::TempDir;
 
 /// The two local destinations of every site.
 pub const REGIONS: [&str; 2] = ["region_a", "region_b"];
 /// The cluster's name in every site.
 pub const CLUSTER: &str = "demo";
+
+/// How long a held program may take to see that it may go on.
+const HELD_LIMIT: Duration = Duration::from_secs(30);
 
 /// A directory with everything that an operator needs.
 #[derive(Debug)]
@@ -215,9 +219,15 @@ impl Site {
         });
     }
 
-    /// Lets the held stream go on.
+    /// Lets the held stream go on, and waits until it does.
+    ///
+    /// # Panics
+    /// When it does not in time.
     pub fn go(&self) {
         self.write("go", b"");
+        let taken = || if self.path("go").exists() { Err(String::new()) } else { Ok(()) };
+        crate::wait_until("the held stream to go on", HELD_LIMIT, taken)
+            .unwrap_or_else(|e| panic!("{e:?}"));
     }
 
     /// The files of this cluster in a destination whose names end with `suffix`, sorted.

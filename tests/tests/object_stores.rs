@@ -1,6 +1,7 @@
 //! Object stores: the main job into directories and buckets at once, and everything that a store
 //! can do wrong. What lies in a bucket of s3s-fs is looked at, and damaged, as files.
 
+#![allow(clippy::disallowed_methods, reason = "damage is done without care")]
 #![allow(clippy::unwrap_used, reason = "functions that tests share are not seen as tests")]
 
 use lifeboat_tests::objects::LoadSpec;
@@ -261,13 +262,6 @@ fn a_store_that_refuses_fails_by_its_own_code() {
     let _ = ran.said("next: correct the access key and its secret").said("only 1 of 2");
     assert_eq!(objects(&s3s, ""), Vec::<PathBuf>::new());
 
-    scene.configure("\"all\"", &[disk("disk"), at("lost", "no-such-bucket", "writer")]);
-    let ran = scene.run(&[]).code(3).said("there is no bucket \"no-such-bucket\"");
-    let _ = ran.said("next: create the bucket");
-    assert_eq!(files(&scene.site.path("backups")), Vec::<PathBuf>::new());
-    let list = scene.lifeboat(&["list"]).code(3).stdout;
-    assert!(list.contains("! lost could not be read") && list.contains("no-such-bucket"), "{list}");
-
     let nowhere = "[destinations.aws]\nurl = \"s3://backups\"\ncredentials_file = \"aws\"\n";
     scene.configure("\"all\"", &[disk("disk"), nowhere.to_owned()]);
     let _ = scene.run(&[]).code(3).said("no region is known").said("next: set region");
@@ -292,27 +286,24 @@ fn a_dead_store_does_not_hold_up_the_others() {
     let closed = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
     let silent = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let dead = |address: std::net::SocketAddr| {
-        bucket("dead", &format!("http://{address}"), "backups", "writer", "timeout = \"2s\"\n")
+        bucket("dead", &format!("http://{address}"), "backups", "writer", "timeout = \"1s\"\n")
     };
     let alive = [disk("disk"), bucket("s3s", &s3s.endpoint(), "backups", "writer", "")];
     let three = |last: String| [alive[0].clone(), alive[1].clone(), last];
 
     scene.configure("\"all\"", &three(dead(closed)));
     let ran = scene.run(&[]).code(10).said("only 2 of 3 destinations hold a proved copy");
-    let _ = ran.said("destination \"dead\"").said("no progress for 2 s").said("next: ");
+    let _ = ran.said("destination \"dead\"").said("no progress for 1 s").said("next: ");
     assert_eq!(objects(&s3s, ""), Vec::<PathBuf>::new(), "what was uploaded is taken back");
     assert_eq!(files(&scene.site.path("backups")), Vec::<PathBuf>::new());
     let list = scene.lifeboat(&["list"]).code(10).stdout;
-    assert!(list.contains("! dead could not be read") && list.contains("no connection"), "{list}");
+    assert!(list.contains("! dead could not be read"), "{list}");
 
-    for dead in [dead(closed), dead(silent.local_addr().unwrap())] {
-        scene.configure("\"majority\"", &three(dead));
-        let ran = scene.run(&[]).code(40).said("destination \"dead\"").said("next: ");
-        let _ = ran.said("destination disk holds a proved copy");
-        let status = scene.lifeboat(&["status"]).code(40).stdout;
-        assert!(status.contains("PARTIAL") && status.contains("could not read dead"), "{status}");
-    }
-    assert_eq!(scene.listed().0.len(), 2);
+    scene.configure("\"majority\"", &three(dead(silent.local_addr().unwrap())));
+    let ran = scene.run(&[]).code(40).said("destination \"dead\"").said("next: ");
+    let _ = ran.said("destination disk holds a proved copy");
+    let status = scene.lifeboat(&["status"]).code(40).stdout;
+    assert!(status.contains("PARTIAL") && status.contains("could not read dead"), "{status}");
     let _ = scene.lifeboat(&["fetch", "latest", "-o", "back.db"]).code(0);
 }
 
@@ -414,13 +405,14 @@ fn damage_in_a_bucket_is_found_and_gone_around() {
 }
 
 fn nothing_whole_is_left(scene: &Scene, in_bucket: &Path) {
-    let on_disk = files(&scene.site.path("backups")).remove(0);
-    for artifact in [in_bucket, &on_disk] {
+    let on_disk = files(&scene.site.path("backups"));
+    let on_disk = on_disk.iter().find(|p| p.extension().is_some_and(|e| e == "age")).unwrap();
+    for artifact in [in_bucket, on_disk] {
         flip(artifact, 300);
     }
     let ran = fetch(scene, &[]).code(20).said("from a_bucket").said("from disk");
     let _ = ran.said("next: ");
-    for artifact in [in_bucket, &on_disk] {
+    for artifact in [in_bucket, on_disk] {
         fs::write(artifact, b"").unwrap();
     }
     let _ = fetch(scene, &[]).code(20).said("verified copy").said("next: ");
@@ -492,6 +484,14 @@ fn a_store_with_an_authority_of_its_own() {
     scene.configure("\"all\"", &[trusting(ours.ca())]);
     let _ = scene.run(&[]).code(0);
     assert_eq!(scene.listed().0.len(), 1);
+    let lost = trusting(ours.ca()).replace("s3://backups", "s3://no-such-bucket");
+    scene.configure("\"all\"", &[disk("disk"), lost]);
+    let ran = scene.run(&[]).code(3).said("there is no bucket \"no-such-bucket\"");
+    let _ = ran.said("only 1 of 2 destinations").said("next: create the bucket");
+    assert_eq!(files(&scene.site.path("backups")), Vec::<PathBuf>::new());
+    let list = scene.lifeboat(&["list"]).code(3).stdout;
+    assert!(list.contains("could not be read") && list.contains("no-such-bucket"), "{list}");
+
     scene.configure("\"all\"", &[trusting(another.ca())]);
     let ran = scene.run(&[]).code(3).said("certificate is not trusted");
     let _ = ran.said("next: name its authority in ca_file");

@@ -8,7 +8,7 @@ use crate::manifest::{Manifest, ManifestError};
 use crate::name::{BackupName, ObjectName};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// One object, as a listing shows it. The key is without the destination's own prefix.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,6 +55,9 @@ pub struct Backup {
     /// What is wrong with a backup that is not verified.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
+    /// The exit code that belongs to the problem, where it is not damage.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit: Option<u8>,
     /// The key of the manifest.
     pub manifest_key: String,
     /// SHA-256 of the manifest's bytes, in hex.
@@ -147,9 +150,9 @@ pub fn assemble(
         }
     }
     // An artifact whose manifest is there, even a damaged one, is no orphan.
-    let named: Vec<&BackupName> = backups.iter().map(|b| &b.name).collect();
+    let named: BTreeSet<&BackupName> = backups.iter().map(|b| &b.name).collect();
     orphans.retain(|orphan| match ObjectName::parse(cluster, &orphan.key) {
-        Some(ObjectName::Artifact { backup, .. }) => !named.contains(&&backup),
+        Some(ObjectName::Artifact { backup, .. }) => !named.contains(&backup),
         _ => false,
     });
     backups.sort_by(|a, b| a.name.cmp(&b.name));
@@ -163,6 +166,7 @@ fn judge(
     manifest: Result<Manifest, ManifestError>,
     lengths: &BTreeMap<&str, u64>,
 ) -> Backup {
+    let newer = matches!(manifest, Err(ManifestError::Newer { .. }));
     let (state, problem, manifest) = match manifest {
         Err(e) => (State::Broken, Some(format!("the manifest is unusable: {e}")), None),
         Ok(manifest) => {
@@ -175,6 +179,7 @@ fn judge(
         name: name.clone(),
         state,
         problem,
+        exit: newer.then(|| contract::Exit::Unsupported.code()),
         manifest_key: key.to_owned(),
         manifest_sha256: contract::Digest::of(bytes).sha256,
         manifest,

@@ -181,6 +181,25 @@ impl Manifest {
         bytes
     }
 
+    /// Whether those who list backups will find this one and understand it: asked before the
+    /// commit, because a backup that nobody lists must not be claimed.
+    ///
+    /// # Errors
+    /// What a reader would say about it.
+    pub fn must_be_readable(&self) -> Result<(), ManifestError> {
+        let bytes = self.to_bytes();
+        if bytes.len() as u64 > MANIFEST_BYTES_MAX {
+            let text = format!("it has {} bytes; the limit is {MANIFEST_BYTES_MAX}", bytes.len());
+            return Err(ManifestError::Malformed(text));
+        }
+        for key in [self.artifact_key(), self.object_name().key(&self.cluster)] {
+            if ObjectName::parse(&self.cluster, &key).is_none() {
+                return Err(ManifestError::Malformed(format!("{key:?} is no name of an object")));
+            }
+        }
+        Manifest::from_bytes(&self.cluster, &self.object_name(), &bytes).map(drop)
+    }
+
     /// Reads a manifest that is stored under `name` in the folder of `cluster`, and checks that
     /// it describes just that backup.
     ///
@@ -219,6 +238,15 @@ impl Manifest {
         };
         same("cluster", cluster, &self.cluster)?;
         same("name", &name.key(cluster), &self.object_name().key(&self.cluster))?;
+        // What is pruned goes by the time inside, what is listed by the name: they are one.
+        let run = self.run.parse();
+        let made_of = run.map(|run| BackupName::new(self.taken_at, &run)).ok();
+        let found = || format!("taken at {} by run {}", self.taken_at, self.run);
+        same(
+            "time and run",
+            self.backup.as_str(),
+            &made_of.as_ref().map_or_else(found, BackupName::to_string),
+        )?;
         let begins = self.artifact.file.starts_with(self.backup.as_str());
         let plain = !self.artifact.file.contains('/');
         same(

@@ -10,7 +10,8 @@ fn at(second: i64) -> Timestamp {
 }
 
 fn manifest(second: i64) -> Manifest {
-    let backup = BackupName::new(at(second), &RunId::new(at(second), 7));
+    let run = RunId::new(at(second), 7);
+    let backup = BackupName::new(at(second), &run);
     let capture: CaptureFacts = serde_json::from_value(serde_json::json!({
         "cluster_id": "cafe", "member_id": "1", "member_name": "a", "endpoint": "http://e:2379",
         "etcd_version": "3.6.0", "leader_id": "1", "raft_term": 2, "raft_index": 9,
@@ -28,7 +29,7 @@ fn manifest(second: i64) -> Manifest {
         version: 1,
         cluster: "prod".into(),
         tier: TIER_DEFAULT.into(),
-        run: "r".into(),
+        run: run.to_string(),
         taken_at: at(second),
         tool: "lifeboat 0".into(),
         etcd: capture,
@@ -137,6 +138,9 @@ fn a_manifest_must_describe_the_backup_that_its_name_says() {
     assert!(refused(&|m| m.cluster = "dev".into()).contains("cluster \"dev\""));
     assert!(refused(&|m| m.snapshot.revision = 6).contains("but its name says"));
     assert!(refused(&|m| m.backup = manifest(1).backup).contains("but its name says"));
+    assert!(refused(&|m| m.taken_at = at(1)).contains("time and run"));
+    assert!(refused(&|m| m.run = RunId::new(at(0), 8).to_string()).contains("time and run"));
+    assert!(refused(&|m| m.run = "r".into()).contains("by run r"));
     assert!(refused(&|m| m.artifact.file = "../x".into()).contains("artifact"));
     assert!(refused(&|m| m.artifact.file = manifest(1).artifact.file).contains("artifact"));
     assert!(refused(&|m| m.version = 2).contains("knows up to 1"));
@@ -149,6 +153,38 @@ fn a_key_that_stands_twice_is_refused() {
     let twice = text.replacen("{", "{\"cluster\": \"dev\",", 1);
     let error = Manifest::from_bytes("prod", &right.object_name(), twice.as_bytes()).unwrap_err();
     assert!(error.to_string().contains("duplicate field"), "{error}");
+}
+
+#[test]
+fn only_what_will_be_listed_may_be_claimed() {
+    assert_eq!(manifest(0).must_be_readable(), Ok(()));
+    let refused = |change: &dyn Fn(&mut Manifest)| {
+        let mut other = manifest(0);
+        change(&mut other);
+        assert!(other.must_be_readable().is_err(), "{other:?}");
+    };
+    refused(&|m| m.tier = String::new());
+    refused(&|m| m.snapshot.revision = -1);
+    refused(&|m| m.artifact.file += "/x");
+    refused(&|m| m.artifact.file = m.backup.to_string());
+    let long = usize::try_from(MANIFEST_BYTES_MAX).unwrap();
+    refused(&|m| m.etcd.degraded = vec!["x".repeat(long)]);
+}
+
+#[test]
+fn a_backup_from_a_clock_that_is_ahead_does_not_hide_that_no_others_come() {
+    let year = 365 * 24 * 3600;
+    let both = Folder::of(&[manifest(0), manifest(year)]);
+    let judge = |folder: &Folder, now| {
+        let hour = Duration::from_secs(3600);
+        let v = verdict(&catalogue(&[Some(folder)]), at(now), hour, 1);
+        (v.safety, v.age_seconds)
+    };
+    assert_eq!(judge(&both, 100), (Safety::Safe, Some(100)));
+    assert_eq!(judge(&both, 7200), (Safety::Stale, Some(7200)));
+    assert_eq!(judge(&Folder::of(&[manifest(year)]), 0), (Safety::None, None));
+    // Clocks are never quite the same.
+    assert_eq!(judge(&Folder::of(&[manifest(60)]), 0), (Safety::Safe, Some(-60)));
 }
 
 #[test]

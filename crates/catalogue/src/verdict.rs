@@ -10,6 +10,10 @@ use jiff::Timestamp;
 use serde::Serialize;
 use std::time::Duration;
 
+/// A backup dated further after now than this comes from a wrong clock, here or there. It would
+/// be the newest for as long as its date lies ahead, and hide that no others come.
+const CLOCK_SKEW_MAX_SECONDS: i64 = 180;
+
 /// How safe the cluster is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -78,7 +82,11 @@ pub fn verdict(
         .map(|d| d.destination.clone())
         .collect();
     let is_verified = |state| state == State::Verified;
-    let newest = catalogue.copies().find(|(_, backup)| is_verified(backup.state));
+    let latest = now.as_second().saturating_add(CLOCK_SKEW_MAX_SECONDS);
+    let is_past = |m: &crate::Manifest| m.taken_at.as_second() <= latest;
+    let newest = catalogue
+        .copies()
+        .find(|(_, b)| is_verified(b.state) && b.manifest.as_ref().is_some_and(is_past));
     let manifest = newest.and_then(|(_, backup)| backup.manifest.as_ref());
     let name = newest.map(|(_, backup)| backup.name.clone());
     let holds = |b: &crate::Backup| Some(&b.name) == name.as_ref() && is_verified(b.state);

@@ -149,7 +149,10 @@ fn numbers(pipeline: &Pipeline) -> Option<Problem> {
         return Some(Problem::new("run.attempts", "without an attempt nothing is backed up"));
     }
     let both = pipeline.capture.cert_file.is_some() == pipeline.capture.key_file.is_some();
-    (!both).then(|| Problem::new("capture", "cert_file and key_file belong together"))
+    (!both).then(|| {
+        Problem::new("capture", "cert_file and key_file belong together")
+            .hint("set both of them, or neither")
+    })
 }
 
 fn destinations(pipeline: &Pipeline) -> Option<Problem> {
@@ -162,7 +165,10 @@ fn destinations(pipeline: &Pipeline) -> Option<Problem> {
     }
     if pipeline.replicate.require.of(count) > count {
         let text = format!("it asks for more copies than there are destinations ({count})");
-        return Some(Problem::new("replicate.require", text));
+        return Some(
+            Problem::new("replicate.require", text)
+                .hint(format!("write \"all\", \"majority\" or a number up to {count}")),
+        );
     }
     let encrypted = pipeline.stages.iter().any(|stage| stage == "encrypt");
     for (name, destination) in &pipeline.destinations {
@@ -223,18 +229,32 @@ fn one_destination(name: &str, destination: &Destination) -> Option<Problem> {
 fn same_place_twice(pipeline: &Pipeline) -> Option<Problem> {
     let mut seen: Vec<(String, &str)> = Vec::new();
     for (name, destination) in &pipeline.destinations {
-        let place = format!(
-            "{} {}",
-            destination.url.trim_end_matches('/'),
-            destination.endpoint.as_deref().unwrap_or_default()
-        );
+        let place = place(destination);
         if let Some((_, other)) = seen.iter().find(|(there, _)| *there == place) {
             let text = format!("{name:?} and {other:?} are the same place: one copy, not two");
-            return Some(Problem::new(format!("destinations.{name}.url"), text));
+            return Some(
+                Problem::new(format!("destinations.{name}.url"), text)
+                    .hint("give each copy a place of its own, or delete one of the two"),
+            );
         }
         seen.push((place, name));
     }
     None
+}
+
+/// The place itself, however it is written. Links are not followed: that would take the disk.
+fn place(destination: &Destination) -> String {
+    match destination.location() {
+        Ok(Location::Directory(path)) => {
+            let path = std::path::absolute(&path).unwrap_or(path);
+            path.components().collect::<std::path::PathBuf>().display().to_string()
+        }
+        Ok(Location::S3 { bucket, prefix }) => {
+            let endpoint = destination.endpoint.as_deref().unwrap_or_default();
+            format!("s3://{bucket}/{prefix} {}", endpoint.trim_end_matches('/'))
+        }
+        Err(_) => destination.url.clone(),
+    }
 }
 
 fn prune(pipeline: &Pipeline) -> Option<Problem> {

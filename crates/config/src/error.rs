@@ -47,7 +47,9 @@ impl Failure for Error {
                 Some("name it with --config FILE; `lifeboat init` writes a commented one".into())
             }
             Error::TooLarge { .. } => Some("check that --config names a pipeline.toml".into()),
-            Error::Wrong { hint, .. } => hint.clone(),
+            Error::Wrong { hint, .. } => Some(hint.clone().unwrap_or_else(|| {
+                "correct it; `lifeboat init FILE` writes every key with its meaning".into()
+            })),
         }
     }
 }

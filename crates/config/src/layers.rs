@@ -46,7 +46,10 @@ impl Pipeline {
         let figment = Figment::from(Toml::string(text)).merge(env);
         figment.extract().map_err(|e| {
             let key = e.path.iter().map(|p| p.to_uppercase()).collect::<Vec<_>>().join("__");
-            wrong(format!("environment variable {ENV_PREFIX}{key}"), &e.kind.to_string())
+            wrong(
+                format!("environment variable {ENV_PREFIX}{key}"),
+                &e.kind.to_string().replace("``", "`"),
+            )
         })
     }
 }

@@ -33,5 +33,5 @@ pub use plan::{Plan, Previous, RunId, Step};
 pub use progress::{PROGRESS_TARGET, Progress};
 pub use receipt::{Receipt, Waited};
 pub use run_dir::{RunDir, RunDirError};
-pub use stage::{StageArgs, StreamArgs, stage_main};
+pub use stage::{COMMON_HEADING, StageArgs, StreamArgs, stage_main};
 pub use stream::{Sink, Source, StreamError};

@@ -7,26 +7,26 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+/// Where help lists the arguments that every program has, after its own.
+pub const COMMON_HEADING: &str = "Options of every command";
+const STREAMS_HEADING: &str = "Input and output";
+
 /// Arguments that every stage has.
 #[derive(Debug, Clone, Args)]
 pub struct StageArgs {
-    /// The pipeline's configuration. Without it every setting has its default, and only the
-    /// command line and LIFEBOAT__… variables change it.
+    /// The pipeline's configuration; without it, defaults, options and LIFEBOAT__… variables
     #[arg(long, short = 'c', value_name = "FILE", env = "LIFEBOAT_CONFIG", global = true)]
+    #[arg(hide_env_values = true, help_heading = COMMON_HEADING)]
     pub config: Option<PathBuf>,
 
-    /// Take relative paths, here and in the configuration, from this directory.
-    #[arg(long, short = 'C', value_name = "DIR", global = true)]
+    /// Take relative paths, here and in the configuration, from this directory
+    #[arg(long, short = 'C', value_name = "DIR", global = true, help_heading = COMMON_HEADING)]
     pub directory: Option<PathBuf>,
 
-    /// How logs look: human on a terminal and JSON otherwise, or always one of the two.
-    #[arg(
-        long,
-        value_name = "FORMAT",
-        env = "LIFEBOAT_LOG",
-        default_value = "auto",
-        global = true
-    )]
+    /// Logs: human (lines for people), json (one object a line), or auto (human on a terminal)
+    #[arg(long, value_name = "FORMAT", env = "LIFEBOAT_LOG", default_value = "auto")]
+    #[arg(global = true, help_heading = COMMON_HEADING)]
+    #[arg(hide_env_values = true, hide_possible_values = true)]
     pub log: LogFormat,
 
     #[command(flatten)]
@@ -37,17 +37,17 @@ pub struct StageArgs {
 /// Where the bytes come from and go to.
 #[derive(Debug, Clone, Default, Args)]
 pub struct StreamArgs {
-    /// The directory of the run: receipts are checked and written. Without it the stage is an
-    /// ordinary filter.
+    /// The run's directory, where receipts are checked and written; without it, a plain filter
     #[arg(long, value_name = "DIR", env = "LIFEBOAT_RUN_DIR")]
+    #[arg(hide_env_values = true, help_heading = STREAMS_HEADING)]
     pub run_dir: Option<PathBuf>,
 
-    /// Read from this file or FIFO; `-` is standard input.
-    #[arg(long, short = 'i', value_name = "FILE")]
+    /// Read from this file or FIFO [default: standard input]
+    #[arg(long, short = 'i', value_name = "FILE", help_heading = STREAMS_HEADING)]
     pub input: Option<PathBuf>,
 
-    /// Write to this new file, or to this FIFO; `-` is standard output.
-    #[arg(long, short = 'o', value_name = "FILE")]
+    /// Write to this new file, or to this FIFO [default: standard output]
+    #[arg(long, short = 'o', value_name = "FILE", help_heading = STREAMS_HEADING)]
     pub output: Option<PathBuf>,
 }
 
@@ -66,6 +66,7 @@ pub fn stage_main<T: Into<ExitCode>, E: Failure>(
         tracing::error!(
             code = Exit::Usage.code(),
             causes = e.to_string(),
+            hint = "name a directory that exists with -C",
             "cannot work in the directory {}",
             directory.display()
         );

@@ -60,8 +60,14 @@ impl Failure for StreamError {
     fn hint(&self) -> Option<String> {
         match self {
             StreamError::NotTaken { .. } => Some("look at the error of the next stage".into()),
+            StreamError::OpenInput { .. } => {
+                Some("check the file's name, and that this user may read it".into())
+            }
+            StreamError::OpenOutput { .. } => {
+                Some("check the file's name, and that this user may write it".into())
+            }
             StreamError::File(e) => e.hint().map(str::to_owned),
-            _ => None,
+            StreamError::Read(_) | StreamError::Write(_) => None,
         }
     }
 

@@ -2,6 +2,7 @@
 
 use crate::Error;
 use config::{Checksum, Destination, Location, Pipeline, ReadBack, Sse};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use store::{
@@ -25,13 +26,28 @@ pub struct Opened {
 }
 
 /// Opens every destination of the configuration, each by itself: one that cannot be opened
-/// does not keep the others from being used.
+/// does not keep the others from being used. Of two that are the same place only the first is
+/// opened, because two names do not make two copies.
 pub async fn open_all(pipeline: &Pipeline) -> Vec<(String, Result<Opened, Error>)> {
     let mut all = Vec::with_capacity(pipeline.destinations.len());
+    let mut places: BTreeMap<String, String> = BTreeMap::new();
     for (name, destination) in &pipeline.destinations {
-        all.push((name.clone(), open(name, destination).await));
+        let opened = open(name, destination).await.and_then(|opened| {
+            let place = opened.store.location();
+            match places.insert(place.clone(), name.clone()) {
+                None => Ok(opened),
+                Some(other) => Err(same_place(name, &other, &place)),
+            }
+        });
+        all.push((name.clone(), opened));
     }
     all
+}
+
+fn same_place(name: &str, other: &str, place: &str) -> Error {
+    let said = format!("it is the same place as {other:?}, {place}: one copy, not two");
+    let kind = ErrorKind::Config { said, hint: "delete one of the two from pipeline.toml" };
+    StoreError::new(name, Operation::Open, "", kind).into()
 }
 
 /// Opens one of them.

@@ -47,7 +47,7 @@ pub enum Refusal {
         id: String,
     },
     /// Nothing could be restored from, so nothing may go.
-    #[error("none of the {seen} backups is a verified backup of cluster {cluster_id:x}")]
+    #[error("{}", no_verified(*.seen, *.cluster_id))]
     NoVerified {
         /// Our cluster's id.
         cluster_id: u64,
@@ -90,6 +90,13 @@ pub enum Refusal {
         /// What would have been done, to be shown. It is not a plan and cannot be applied.
         decisions: Vec<Decision>,
     },
+}
+
+fn no_verified(seen: usize, cluster_id: u64) -> String {
+    match seen {
+        0 => "it holds no backup".into(),
+        n => format!("none of the {n} backups is a verified backup of cluster {cluster_id:x}"),
+    }
 }
 
 impl Refusal {

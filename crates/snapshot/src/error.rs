@@ -172,8 +172,8 @@ impl VerifyError {
                 Some("the copy is incomplete or was altered; take the snapshot again")
             }
             Self::NoTrailer { .. } => Some(
-                "a database copied from a data directory has no trailer; say so, or take a snapshot \
-                 with `etcdctl snapshot save`",
+                "it may have been cut off just there; a database copied from a data directory has no \
+                 trailer and is proved with `lifeboat-verify FILE`",
             ),
             Self::UnexpectedTrailer { .. } => {
                 Some("this is a snapshot, not a database file; verify it as one")

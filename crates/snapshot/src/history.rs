@@ -1,9 +1,10 @@
 //! The rows of the `key` bucket as a history: nothing missing, nothing twice.
 //!
 //! A write transaction takes the next main revision and counts its changes from sub revision 0, so
-//! above the compact revision both are free of gaps. The one exception is the row that `etcdutl
-//! snapshot restore --bump-revision` writes far ahead, with an empty value. At and below the
-//! compact revision any row may be gone.
+//! above the compact revision both are free of gaps. At and below the compact revision any row may be
+//! gone. The row that `etcdutl snapshot restore --bump-revision` writes far ahead, with an empty
+//! value, is no exception: the same restore marks everything up to it as compacted. So an empty
+//! value above the compact revision is damage, and cannot hide that rows before it are missing.
 
 use crate::error::VerifyError;
 use crate::revision::Revision;
@@ -36,6 +37,9 @@ impl History {
         if let Some(problem) = row.problem {
             return refused(problem);
         }
+        if row.is_phantom && revision.main > self.gaps_until {
+            return refused(RecordProblem::NoKey);
+        }
         if let Some(previous) = self.previous
             && revision <= previous
         {
@@ -59,7 +63,6 @@ impl History {
             Some(previous) if previous.main == main => {
                 Revision { main, sub: previous.sub.saturating_add(1) }
             }
-            _ if row.is_phantom => Revision { main, sub: 0 },
             previous => {
                 let last = previous.map_or(0, |previous| previous.main).max(self.gaps_until);
                 Revision { main: last.saturating_add(1), sub: 0 }
@@ -104,7 +107,6 @@ mod tests {
         follow(None, &[(2, 0), (2, 1), (3, 0), (4, 0), (4, 1), (4, 2)]).unwrap();
         follow(Some(9), &[(2, 3), (7, 1), (9, 4), (10, 0), (10, 1), (11, 0)]).unwrap();
         follow(Some(9), &[(3, 1)]).unwrap();
-        follow(None, &[(2, 0), (1_000, 0), (1_001, 0)]).unwrap();
         follow(Some(1_000), &[(2, 0), (1_000, 0), (1_001, 0)]).unwrap();
     }
 
@@ -117,7 +119,13 @@ mod tests {
         assert_eq!(problem(None, &[(2, 0), (2, 2)]), gap(2, 1));
         assert_eq!(problem(None, &[(2, 0), (3, 1)]), gap(3, 0));
         assert_eq!(problem(Some(9), &[(4, 0), (11, 0)]), gap(10, 0));
-        assert_eq!(problem(None, &[(2, 0), (1_000, 0), (1_002, 0)]), gap(1_001, 0));
+        assert_eq!(problem(Some(1_000), &[(2, 0), (1_000, 0), (1_002, 0)]), gap(1_001, 0));
+    }
+
+    #[test]
+    fn the_mark_of_a_restore_hides_no_missing_row() {
+        assert_eq!(problem(None, &[(2, 0), (1_000, 0)]), RecordProblem::NoKey);
+        assert_eq!(problem(Some(999), &[(2, 0), (1_000, 0)]), RecordProblem::NoKey);
     }
 
     #[test]

@@ -39,6 +39,11 @@ pub struct Report {
     pub buckets: BTreeMap<String, u64>,
     /// Buckets that etcd 3.7 and earlier do not make.
     pub unknown_buckets: Vec<String>,
+    /// Buckets that every etcd from 3.4 to 3.7 makes when it starts, and that are not there. HashKV
+    /// covers `key` alone: without `auth`, for one, a restore has no authentication, and nobody else
+    /// would notice.
+    #[serde(default)]
+    pub missing_buckets: Vec<String>,
     /// Number of leases.
     pub leases: u64,
     /// Whether authentication is on.

@@ -28,6 +28,7 @@ pub(crate) struct Survey {
     /// Rows by bucket.
     pub(crate) rows: BTreeMap<String, u64>,
     pub(crate) unknown_buckets: Vec<String>,
+    pub(crate) missing_buckets: Vec<String>,
     pub(crate) leases: u64,
     /// CRC-32C over the names and rows of all buckets, as `etcdutl snapshot status` computes it.
     pub(crate) status_hash: u32,
@@ -73,6 +74,7 @@ pub(crate) fn survey(
     let key_tally = read_history(&key_leaves, ledger, combiner, &mut history)?;
     tallies.insert(KEY_BUCKET, key_tally);
 
+    let is_missing = |name: &&&[u8]| !tallies.contains_key(**name);
     let is_unknown = |name: &&&[u8]| !KNOWN_BUCKETS.contains(*name);
     Ok(Survey {
         facts,
@@ -80,6 +82,7 @@ pub(crate) fn survey(
         key_leaves,
         key_rows: key_tally.rows,
         unknown_buckets: tallies.keys().filter(is_unknown).map(|name| printable(name)).collect(),
+        missing_buckets: KNOWN_BUCKETS.iter().filter(is_missing).map(|n| printable(n)).collect(),
         leases: tallies.get(LEASE_BUCKET).map_or(0, |tally| tally.rows),
         status_hash: status_hash(&tallies, combiner),
         rows: tallies.iter().map(|(name, tally)| (printable(name), tally.rows)).collect(),

@@ -193,6 +193,7 @@ impl Judgement<'_> {
             term: facts.term,
             buckets: survey.rows.clone(),
             unknown_buckets: survey.unknown_buckets.clone(),
+            missing_buckets: survey.missing_buckets.clone(),
             leases: survey.leases,
             auth_enabled: facts.auth_enabled,
             alarms: facts.alarms.clone(),

@@ -588,6 +588,21 @@ fn an_empty_value_that_no_restore_wrote() {
 }
 
 #[test]
+fn an_empty_value_that_hides_missing_rows() {
+    // The mark of a restore lies at the compact revision or below; this one would excuse a gap.
+    let found = record_problem(&[put_row(2, 0, 1), history::phantom(7_000)]);
+    assert_eq!(found, RecordProblem::NoKey);
+}
+
+#[test]
+fn buckets_that_are_missing_are_named() {
+    let report = verify(&seal(&database_of(&[put_row(2, 0, 1)]))).unwrap();
+    let others = ["alarm", "auth", "authRoles", "authUsers", "cluster", "lease", "members"];
+    assert_eq!(report.missing_buckets[..7], others);
+    assert_eq!(report.missing_buckets[7..], ["members_removed"]);
+}
+
+#[test]
 fn a_key_that_is_no_revision() {
     let mut buckets = buckets_of(&[put_row(2, 0, 1)]);
     buckets[0].1.push((b"not a revision".to_vec(), Vec::new()));

@@ -97,6 +97,7 @@ fn facts_are_what_the_servers_wrote() {
         assert_eq!(rows, vector.total_key_rows);
         assert_eq!(report.buckets.len(), 10);
         assert_eq!(report.unknown_buckets, [""; 0]);
+        assert_eq!(report.missing_buckets, [""; 0]);
         assert_eq!(report.leases, report.buckets["lease"]);
         assert_eq!(report.members.len() as u64, report.buckets["members"]);
         assert_eq!(report.rows_with_unknown_fields, 0);

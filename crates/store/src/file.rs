@@ -42,7 +42,9 @@ impl FileDestination {
             return Err(fail(ErrorKind::Config { said, hint }));
         }
         durable::create_private_dir(&path).map_err(|e| fail(ErrorKind::Local(e)))?;
-        Ok(FileDestination { name: name.into(), root: path.into() })
+        // The place itself, so that two names of one directory are seen to be one.
+        let root = path.canonicalize().map_err(|e| fail(local("look at", &path, e)))?;
+        Ok(FileDestination { name: name.into(), root: root.into() })
     }
 
     fn error(&self, operation: Operation, key: &str, kind: impl Into<ErrorKind>) -> StoreError {
@@ -92,18 +94,20 @@ impl Destination for FileDestination {
     }
 
     async fn create(&self, key: &str, acknowledged: Acknowledged) -> Result<Box<dyn Upload>> {
-        let path = self.path_of(Operation::Create, key)?;
-        let file = self.blocking(Operation::Create, key, move || io::begin(&path)).await?;
+        self.path_of(Operation::Create, key)?;
+        let (root, name) = (self.root.clone(), key.to_owned());
+        let begun = self.blocking(Operation::Create, key, move || io::begin(&root, &name));
+        let file = begun.await?;
         Ok(Box::new(upload::FileUpload::new(self.clone(), key, file, acknowledged)))
     }
 
     async fn put_new(&self, key: &str, bytes: Bytes) -> Result<Stored> {
         let path = self.path_of(Operation::Put, key)?;
         let length = bytes.len() as u64;
-        let body = bytes.clone();
+        let (root, name, body) = (self.root.clone(), key.to_owned(), bytes.clone());
         let written = self
             .blocking(Operation::Put, key, move || {
-                let mut file = io::begin(&path)?;
+                let mut file = io::begin(&root, &name)?;
                 std::io::Write::write_all(&mut file, &body)
                     .map_err(|e| local("write", &path, e))?;
                 file.publish_new().map_err(io::taken_or_local)

@@ -60,7 +60,8 @@ fn understand(position: usize, text: &str) -> Event {
             total: number("total"),
         };
     }
-    if word("level") == "error" {
+    // Programs of the user's log errors as JSON too, but only ours say with what code they end.
+    if word("level") == "error" && line.contains_key("code") && line.contains_key("message") {
         let failure = Failure {
             message: word("message"),
             causes: word("causes"),
@@ -71,4 +72,19 @@ fn understand(position: usize, text: &str) -> Event {
         return Event::Failure { position, failure };
     }
     Event::Line { position, line }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_that_a_users_program_logs_is_no_failure_of_its_step() {
+        let line = |text| matches!(understand(1, text), Event::Line { position: 1, .. });
+        assert!(line(r#"{"level":"error","message":"a pod looks odd"}"#));
+        assert!(line(r#"{"level":"error","code":7,"msg":"no message"}"#));
+        assert!(line("error: plain words"));
+        let ours = r#"{"level":"error","code":20,"blame":"own","message":"damaged"}"#;
+        assert!(matches!(understand(1, ours), Event::Failure { position: 1, .. }));
+    }
 }

@@ -28,8 +28,10 @@ use tokio::sync::mpsc;
 /// How long the others may take to notice that one of them failed, and to clean up. Shorter than
 /// the 30 seconds that Kubernetes and systemd give.
 const GRACE: Duration = Duration::from_secs(20);
+/// How long the last words of the stages are listened to after all of them have ended.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 /// The step that commits.
-const COMMIT: &str = "replicate";
+pub(crate) const COMMIT: &str = "replicate";
 /// Lines that wait to be shown. A stage that says more than this waits with its next line.
 const EVENTS_MAX: usize = 1024;
 
@@ -85,30 +87,32 @@ impl Running {
         while self.steps.iter().any(|step| step.status.is_none()) {
             let limit = kill_at.unwrap_or(deadline);
             let signal = tokio::select! {
+                // What is said comes last: a program that never stops talking must not keep this
+                // from hearing a signal or the clock.
                 biased;
-                Some(event) = self.events.recv() => {
-                    take(&mut self.steps, event, drawing);
-                    continue;
-                }
+                _ = terminate.1.recv() => Some(terminate.0),
+                _ = interrupt.1.recv() => Some(interrupt.0),
+                () = tokio::time::sleep_until(limit.into()) => None,
                 () = wait_any(&mut self.steps) => {
                     if kill_at.is_none() && cannot_commit(&self.steps) {
                         kill_at = Some(Instant::now() + GRACE);
                     }
                     continue;
                 }
-                _ = terminate.1.recv() => Some(terminate.0),
-                _ = interrupt.1.recv() => Some(interrupt.0),
-                () = tokio::time::sleep_until(limit.into()) => None,
+                Some(event) = self.events.recv() => {
+                    take(&mut self.steps, event, drawing);
+                    continue;
+                }
             };
             timed_out |= signal.is_none() && kill_at.is_none();
             end(&mut self.steps, signal.is_none() && kill_at.is_some());
             stopped_by = stopped_by.or(signal);
             kill_at = Some(Instant::now() + GRACE);
         }
-        // The pipes are closed now: whatever the stages said last is still to be taken.
-        while let Ok(Some(event)) =
-            tokio::time::timeout(Duration::from_secs(2), self.events.recv()).await
-        {
+        // Whatever the stages said last is still to be taken. A program that one of them left
+        // behind may hold the pipe open, and even go on talking: nobody waits for that.
+        let enough = tokio::time::Instant::now() + LAST_WORDS;
+        while let Ok(Some(event)) = tokio::time::timeout_at(enough, self.events.recv()).await {
             take(&mut self.steps, event, drawing);
         }
         drawing.finish();

@@ -5,7 +5,7 @@
 //! that failed by itself.
 
 use super::events::Failure;
-use contract::Exit;
+use contract::{Blame, Exit};
 use serde::Serialize;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
@@ -80,19 +80,18 @@ fn judge(steps: &[StepEnd], stopped_by: Option<i32>, timed_out: bool) -> (u8, Op
         member: String::new(),
     };
     let failed = |step: &&StepEnd| !step.is_commit();
-    if let Some(signal) = stopped_by {
-        let unfinished = steps.iter().any(|step| failed(&step));
+    let unfinished = steps.iter().any(|step| failed(&step));
+    if let (Some(signal), true) = (stopped_by, unfinished) {
         let code = u8::try_from(128 + signal).unwrap_or(u8::MAX);
-        if unfinished {
-            return (code, Some(own(format!("stopped by signal {signal}"))));
-        }
+        return (code, Some(own(format!("stopped by signal {signal}"))));
     }
-    if timed_out {
+    if timed_out && unfinished {
         return (Exit::Transient.code(), Some(own("the deadline of the run has passed".into())));
     }
     let by_itself = |step: &&StepEnd| {
-        let blames_another = step.failure.as_ref().is_some_and(|f| f.blame != "own");
-        failed(step) && !step.ended_by_us && !blames_another
+        let neighbours = [Blame::Upstream, Blame::Downstream].map(Blame::name);
+        let blame = step.failure.as_ref().map_or("", |failure| failure.blame.as_str());
+        failed(step) && !step.ended_by_us && !neighbours.contains(&blame)
     };
     let root = steps.iter().find(by_itself).or_else(|| steps.iter().find(failed));
     match root {
@@ -188,5 +187,24 @@ mod tests {
         assert_eq!((outcome.code, outcome.cause), (0, None));
         let outcome = Outcome::new(vec![step("a", 15, "")], Some(15), false);
         assert_eq!(outcome.code, 143);
+    }
+
+    #[test]
+    fn a_deadline_that_came_too_late_changes_nothing() {
+        let done = || vec![step("capture", 0, ""), step("replicate", 40 << 8, "")];
+        let outcome = Outcome::new(done(), None, true);
+        assert_eq!((outcome.code, outcome.cause), (40, None));
+        let mut late = done();
+        late.push(step("prune", 15, ""));
+        assert_eq!(Outcome::new(late, None, true).code, 10);
+    }
+
+    #[test]
+    fn who_does_not_say_whose_fault_it_is_failed_by_itself() {
+        let mut scan = step("scan", 20 << 8, "own");
+        scan.failure.as_mut().unwrap().blame = String::new();
+        let chain =
+            vec![step("verify", 10 << 8, "downstream"), scan, step("c", 10 << 8, "upstream")];
+        assert_eq!(judged(chain), (20, Some("scan".into())));
     }
 }

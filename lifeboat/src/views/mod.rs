@@ -28,8 +28,10 @@ pub(crate) fn read_catalogue(common: &Common) -> Result<Catalogue, Error> {
 
 /// The same, giving each destination only so long.
 pub(crate) fn read_catalogue_within(common: &Common, limit: &str) -> Result<Catalogue, Error> {
+    // A mistake in the configuration is told once, by the program that was typed.
+    common.pipeline()?;
     let program = find::stage("catalogue")?;
-    let name = program.display().to_string();
+    let name = "lifeboat-catalogue".to_owned();
     let output = Command::new(&program)
         .arg("--config")
         .arg(common.config_path()?)

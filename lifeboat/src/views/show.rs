@@ -140,7 +140,7 @@ fn by_hand(manifest: &Manifest, copy: &Copy<'_>) -> String {
     let key = manifest.artifact_key();
     let mut text = match copy.location.strip_prefix("file://") {
         Some(directory) => format!("cat {}", quoted(&format!("{directory}/{key}"))),
-        None => from_bucket(&copy.location, &key),
+        None => from_bucket(copy.location, &key),
     };
     for step in manifest.steps.iter().rev() {
         text += match step.stage.as_str() {

@@ -11,7 +11,8 @@ use std::path::PathBuf;
 /// A setting comes from the command line, else from [capture] of the configuration, else from
 /// etcdctl's ETCDCTL_… variables, else from where kubeadm puts its certificates.
 #[derive(Debug, Clone, Parser)]
-#[command(name = "lifeboat-capture", version)]
+#[command(name = "lifeboat-capture", version, max_term_width = 100, after_help = AFTER)]
+#[command(mut_arg("input", |input| input.hide(true)))]
 pub(crate) struct Args {
     #[command(flatten)]
     pub(crate) stage: StageArgs,
@@ -57,6 +58,14 @@ pub(crate) struct Args {
     #[arg(long)]
     pub(crate) check: bool,
 }
+
+const AFTER: &str = "\
+Examples:
+  lifeboat-capture --endpoints http://127.0.0.1:2379 -o snapshot.db
+  lifeboat-capture --check -c pipeline.toml       can the next backup be captured?
+
+Exit codes: 0 captured, 3 a setting is wrong, 10 etcd did not answer or the stream broke, 11 a
+certificate or password was refused.";
 
 fn member_id(text: &str) -> Result<u64, String> {
     u64::from_str_radix(text, 16).map_err(|_| "expected the id of a member, in hex".to_owned())

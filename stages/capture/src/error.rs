@@ -184,8 +184,8 @@ impl Failure for Error {
                 "run `etcdctl endpoint status --cluster -w table`, or raise max_lag"
             }
             Error::NoQuorum | Error::DegradedNotAllowed => {
-                "run `lifeboat doctor`; with allow_degraded = true the best member is captured as \
-                 it is"
+                "run `etcdctl endpoint health --cluster`; with allow_degraded = true the best member \
+                 is captured as it is"
             }
             Error::Answer(_) => return None,
         };

@@ -158,7 +158,9 @@ impl Trouble {
                 "a snapshot needs the root role: etcdctl user grant-role NAME root \
                  (without a configured user, NAME is the client certificate's CN)"
             }
-            Trouble::NoQuorum(_) => "run `lifeboat doctor` to see which members are down",
+            Trouble::NoQuorum(_) => {
+                "run `etcdctl endpoint health --cluster` to see which members are down"
+            }
             Trouble::OtherMember { .. } => "name each member's own address, not a load balancer's",
             Trouble::Unimplemented => "check that the endpoint is etcd 3.4 or later",
             Trouble::Lost(_) => "look at that member's log; check that the port is its client port",

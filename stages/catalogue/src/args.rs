@@ -8,6 +8,9 @@ use contract::StageArgs;
 /// the same, because the answer is complete.
 #[derive(Debug, clap::Parser)]
 #[command(name = "lifeboat-catalogue", version, max_term_width = 100)]
+#[command(mut_arg("input", |input| input.hide(true)))]
+#[command(mut_arg("output", |output| output.hide(true)))]
+#[command(mut_arg("run_dir", |dir| dir.hide(true)))]
 pub(crate) struct Args {
     #[command(flatten)]
     pub(crate) common: StageArgs,

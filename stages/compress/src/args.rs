@@ -35,6 +35,7 @@ or not one zstd frame, 30 the disk, 60 the frame needs a dictionary.";
 #[command(
     name = "lifeboat-compress",
     version,
+    max_term_width = 100,
     about = ABOUT,
     long_about = LONG_ABOUT,
     after_long_help = AFTER_HELP

@@ -41,6 +41,7 @@ input is damaged or not an age file, 21 no identity opens it, 30 the disk, 60 a 
 #[command(
     name = "lifeboat-encrypt",
     version,
+    max_term_width = 100,
     about = ABOUT,
     long_about = LONG_ABOUT,
     after_long_help = AFTER_HELP

@@ -157,7 +157,7 @@ pub(crate) enum IdentityError {
         path: PathBuf,
     },
     /// No identity fits.
-    #[error("none of the {tried} identities opens the artifact, which is encrypted to {kinds}")]
+    #[error("{} the artifact, which is encrypted to {kinds}", none_of(*.tried))]
     NoneOpens {
         /// How many were tried.
         tried: usize,
@@ -266,8 +266,18 @@ impl RecipientError {
             RecipientError::Twice { .. } => Some("remove one of the two"),
             RecipientError::NoPlugin { .. } => Some("install it, or leave out that recipient"),
             RecipientError::TooMany { .. } => Some("encrypt to a few keys that teams share"),
-            RecipientError::File { .. } | RecipientError::Refused(_) => None,
+            RecipientError::File { .. } => {
+                Some("check the file's name, and that this user may read it")
+            }
+            RecipientError::Refused(_) => None,
         }
+    }
+}
+
+fn none_of(tried: usize) -> String {
+    match tried {
+        1 => "the one identity that was tried does not open".into(),
+        n => format!("none of the {n} identities opens"),
     }
 }
 
@@ -294,9 +304,10 @@ impl IdentityError {
                 "find the identity of a recipient in the backup's manifest; if it should fit, \
                  compare the artifact's SHA-256 with the manifest",
             ),
-            IdentityError::File { .. }
-            | IdentityError::Plugin(_)
-            | IdentityError::PassphraseFile { .. } => None,
+            IdentityError::File { .. } | IdentityError::PassphraseFile { .. } => {
+                Some("check the file's name, and that this user may read it")
+            }
+            IdentityError::Plugin(_) => None,
         }
     }
 }

@@ -8,6 +8,7 @@ use contract::StageArgs;
 /// when they match; whoever reads the standard output must look at the exit code.
 #[derive(Debug, clap::Parser)]
 #[command(name = "lifeboat-fetch", version, max_term_width = 100, after_help = AFTER)]
+#[command(mut_arg("input", |input| input.hide(true)))]
 pub(crate) struct Args {
     #[command(flatten)]
     pub(crate) common: StageArgs,

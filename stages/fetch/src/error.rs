@@ -37,6 +37,9 @@ impl Failure for Error {
             Error::Contract(e) => e.hint(),
             Error::Destination(e) if e.exit() != Exit::Corrupt => e.hint(),
             Error::NotAManifest(_) => Some("`lifeboat show --json` prints the key".into()),
+            Error::Manifest { source: ManifestError::Newer { .. }, .. } => {
+                Some("upgrade Lifeboat to the version that made it, or a later one".into())
+            }
             Error::Destination(_) | Error::Manifest { .. } | Error::Damaged { .. } => {
                 Some("fetch it from another destination with `lifeboat fetch --from NAME`".into())
             }

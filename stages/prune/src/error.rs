@@ -25,6 +25,18 @@ pub(crate) enum Error {
     Print(#[source] std::io::Error),
 }
 
+impl Error {
+    /// The destination on whose account nothing was removed anywhere.
+    pub(crate) fn destination(&self) -> Option<&str> {
+        match self {
+            Error::Unreadable { destination, .. } | Error::Refused { destination, .. } => {
+                Some(destination)
+            }
+            _ => None,
+        }
+    }
+}
+
 impl Failure for Error {
     fn exit(&self) -> Exit {
         match self {

@@ -7,8 +7,8 @@ use crate::page;
 use crate::plans::{self, Plans};
 use catalogue::DestinationCatalogue;
 use config::Pipeline;
-use contract::facts::PruneFacts;
-use contract::{Clock, Exit, Failure, Job};
+use contract::facts::{PruneFacts, ReplicateFacts};
+use contract::{Clock, Exit, Failure, Job, Receipt};
 use std::collections::BTreeMap;
 use std::io::Write;
 
@@ -18,12 +18,28 @@ pub(crate) fn run(args: &Args) -> Result<Exit, Error> {
     let job = Job::open("prune", &args.common.streams, Clock::system())?;
     let source = job.signal_input()?;
     // Inside a run, nothing is removed before the new backup is committed.
-    job.confirm(&source)?;
+    let receipts = job.confirm(&source)?;
     let sink = job.signal_output()?;
-    let (plans, removed) = destinations::block_on(prune(args, &pipeline, &job, in_a_run))??;
+    let pruned = destinations::block_on(prune(args, &pipeline, &job, in_a_run))?;
+    let (plans, removed) = match pruned {
+        Err(e) if is_known(&e, &receipts) => {
+            tracing::warn!(hint = e.hint().unwrap_or_default(), "{e}");
+            Default::default()
+        }
+        result => result?,
+    };
     let kept = plans.iter().map(|(name, plan)| (name.clone(), plan.kept())).collect();
     job.finish(Some(&source), sink, &PruneFacts { removed, kept })?;
     Ok(Exit::Ok)
+}
+
+/// Whether it is about a destination in which `replicate` could store nothing either. The run
+/// says so already, with a code of its own, and nothing else is wrong with it.
+fn is_known(error: &Error, receipts: &[Receipt]) -> bool {
+    let facts = receipts.iter().find(|r| r.stage == "replicate").map(|r| r.facts.clone());
+    let facts = facts.and_then(|facts| serde_json::from_value::<ReplicateFacts>(facts).ok());
+    let without = facts.map(|f| f.copies).unwrap_or_default();
+    without.iter().any(|c| !c.stored && error.destination() == Some(c.destination.as_str()))
 }
 
 async fn prune(
@@ -48,7 +64,10 @@ async fn prune(
         true => Removed::new(),
         false => apply::apply(&plans, &catalogues, &opened).await?,
     };
-    say(&plans, &removed, &catalogues);
+    match args.dry_run {
+        true => tracing::info!("nothing was removed: this was a dry run"),
+        false => say(&plans, &removed, &catalogues),
+    }
     Ok((plans, removed))
 }
 
@@ -78,6 +97,6 @@ fn say(plans: &Plans, removed: &Removed, catalogues: &[DestinationCatalogue]) {
     }
     for catalogue in catalogues.iter().filter(|c| !c.orphans.is_empty()) {
         let (name, count) = (&catalogue.destination, catalogue.orphans.len());
-        tracing::warn!("{name}: {count} artifacts without a manifest; they are no backups");
+        tracing::warn!("{name}: artifacts without a manifest, which are no backups: {count}");
     }
 }

@@ -6,7 +6,8 @@ use contract::StageArgs;
 ///
 /// It needs the directory of a run (--run-dir): the backup's name comes from the plan, the
 /// manifest from the receipts of the stages before. The destinations are those of the
-/// configuration; credentials come from each store's own chain.
+/// configuration; credentials are those that it names, else those of the SDK's own chain
+/// (environment, profile, role).
 #[derive(Debug, clap::Parser)]
 #[command(name = "lifeboat-replicate", version, max_term_width = 100, after_help = AFTER)]
 pub(crate) struct Args {

@@ -22,6 +22,8 @@ pub(crate) enum Error {
     AnotherCluster { cluster: String, backup: String, expected: String, found: String },
     #[error("only {kept} of {all} destinations hold a proved copy, {required} are required: {why}")]
     TooFew { kept: usize, all: usize, required: usize, why: String, exit: Exit, hint: String },
+    #[error("backup {backup} is stored and proved, but its receipt cannot be written: {source}")]
+    Unrecorded { backup: String, source: Box<contract::Error> },
     #[error("stopped by a signal; nothing was committed")]
     Stopped,
     #[error("the thread that reads the input ended early")]
@@ -33,6 +35,7 @@ impl Failure for Error {
         match self {
             Error::Config(e) => e.exit(),
             Error::Contract(e) => e.exit(),
+            Error::Unrecorded { source, .. } => source.exit(),
             Error::Destination(e) => e.exit(),
             Error::Manifest(_) => Exit::Corrupt,
             Error::NoRun => Exit::Usage,
@@ -47,6 +50,7 @@ impl Failure for Error {
         match self {
             Error::Config(e) => e.hint(),
             Error::Contract(e) => e.hint(),
+            Error::Unrecorded { source, .. } => source.hint(),
             Error::Destination(e) => e.hint(),
             Error::Manifest(_) => Some("use programs of one version in one run".into()),
             Error::NoRun => {

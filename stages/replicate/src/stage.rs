@@ -13,13 +13,11 @@ use destinations::Opened;
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::time::Duration;
-use store::{Acknowledged, FanoutOptions, FanoutRun, FanoutSender, Outcome, Target};
+use store::{Acknowledged, ErrorKind, FanoutOptions, FanoutRun, FanoutSender, Outcome, Target};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
-/// The code of a process that a termination signal ended.
-const TERMINATED: u8 = 128 + 15;
-/// How long the uploads may take to be aborted after a signal.
+/// How long the uploads may take to be aborted, or taken back, after a signal.
 const ABORT_GRACE: Duration = Duration::from_secs(15);
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode, Error> {
@@ -43,9 +41,10 @@ async fn replicate(job: Job, pipeline: Pipeline) -> Result<ExitCode, Error> {
     }
     let streams = (job.input()?, job.signal_output()?);
     let (sender, fanout) = fan_out(&job, &pipeline, &opened, &key);
-    let Some((outcomes, pumped)) = carry(job, streams.0, sender, fanout, &opened, &pipeline).await?
-    else {
-        return Ok(ExitCode::from(TERMINATED));
+    let carried = carry(job, streams.0, sender, fanout, &opened, &pipeline, &key).await?;
+    let (outcomes, pumped) = match carried {
+        Ok(carried) => carried,
+        Err(signal) => return Ok(ExitCode::from(128 + signal)),
     };
     commit::take_back(&opened, &commit::spoilt(&outcomes), None, &key).await;
     let made = commit::made(&outcomes);
@@ -75,8 +74,10 @@ fn fan_out(
     store::fanout(opened.values().map(target).collect(), options)
 }
 
-/// Carries the bytes to all destinations. `None` after a termination signal, when every upload
-/// has been aborted.
+/// What the fan-out made of the source, or the number of the signal that stopped it.
+type Carried = Result<(Vec<Outcome>, Option<Pumped>), u8>;
+
+/// Carries the bytes to all destinations. After a signal to end, every upload has been aborted.
 async fn carry(
     job: Job,
     source: Source,
@@ -84,29 +85,47 @@ async fn carry(
     fanout: FanoutRun,
     opened: &BTreeMap<String, Opened>,
     pipeline: &Pipeline,
-) -> Result<Option<(Vec<Outcome>, Option<Pumped>)>, Error> {
+    key: &str,
+) -> Result<Carried, Error> {
     let breaker = sender.breaker();
     let shower = tokio::spawn(show(opened.keys().cloned().collect(), fanout.acknowledged()));
     let (done, pumped) = oneshot::channel();
     let settings = pipeline.clone();
     // Not a blocking task of the runtime: one that waits for standard input has no end.
     std::thread::spawn(move || done.send(pump(job, source, sender, &settings)).is_ok());
-    let mut terminate = signal(SignalKind::terminate()).map_err(destinations::Error::Runtime)?;
+    let on = |kind| signal(kind).map_err(destinations::Error::Runtime);
+    let (mut terminate, mut interrupt) =
+        (on(SignalKind::terminate())?, on(SignalKind::interrupt())?);
     let mut running = std::pin::pin!(fanout.run());
-    let outcomes = tokio::select! {
-        outcomes = &mut running => outcomes,
-        _ = terminate.recv() => {
-            breaker.break_off();
-            if tokio::time::timeout(ABORT_GRACE, running).await.is_err() {
-                tracing::warn!("some uploads could not be aborted in time; the next run will");
-            }
-            tracing::error!(code = TERMINATED, blame = Blame::Own.name(), "{}", Error::Stopped);
-            return Ok(None);
+    let stopped_by = tokio::select! {
+        outcomes = &mut running => {
+            shower.abort();
+            // Where every destination failed by itself the source may have long to go, and what
+            // it says changes nothing.
+            let pumped = match outcomes.iter().all(failed_by_itself) {
+                true => None,
+                false => pumped.await.map_err(|_| Error::ReaderLost)??,
+            };
+            return Ok(Ok((outcomes, pumped)));
         }
+        _ = terminate.recv() => SignalKind::terminate(),
+        _ = interrupt.recv() => SignalKind::interrupt(),
     };
-    shower.abort();
-    let pumped = pumped.await.map_err(|_| Error::ReaderLost)??;
-    Ok(Some((outcomes, pumped)))
+    breaker.break_off();
+    // The source may have come to its end before the signal: what was completed since then is of
+    // no use without a manifest.
+    let undone =
+        async { commit::take_back(opened, &commit::made(&running.await), None, key).await };
+    if tokio::time::timeout(ABORT_GRACE, undone).await.is_err() {
+        tracing::warn!("some uploads could not be aborted in time; a later run will");
+    }
+    let number = u8::try_from(stopped_by.as_raw_value()).unwrap_or(0);
+    tracing::error!(code = 128 + number, blame = Blame::Own.name(), "{}", Error::Stopped);
+    Ok(Err(number))
+}
+
+fn failed_by_itself(outcome: &Outcome) -> bool {
+    outcome.result.as_ref().is_err_and(|e| !matches!(e.kind(), ErrorKind::SourceBroke))
 }
 
 /// Tells how far each destination is.
@@ -151,8 +170,11 @@ impl Commit<'_> {
         }
         let exit = say(&copies);
         let facts = facts(&manifest, required, &copies);
-        crate::sweep::sweep(self.pipeline, self.opened, job.now()).await;
-        job.finish(Some(&source), sink, &facts)?;
+        let (backup, now) = (manifest.backup.to_string(), job.now());
+        let unrecorded = |source| Error::Unrecorded { backup, source: Box::new(source) };
+        job.finish(Some(&source), sink, &facts).map_err(unrecorded)?;
+        // Last of all: whatever becomes of it, the backup is made and on record.
+        crate::sweep::sweep(self.pipeline, self.opened, now).await;
         Ok(exit.into())
     }
 }

@@ -22,14 +22,23 @@ pub(crate) struct Args {
     pub(crate) json: bool,
 
     /// The SHA-256 that the whole snapshot must have, in hex
-    #[arg(long, value_name = "HEX")]
+    #[arg(long, value_name = "HEX", value_parser = sha256)]
     pub(crate) expect_sha256: Option<String>,
+}
+
+fn sha256(text: &str) -> Result<String, String> {
+    const DIGITS: usize = 64;
+    match text.len() == DIGITS && text.bytes().all(|b| b.is_ascii_hexdigit()) {
+        true => Ok(text.to_owned()),
+        false => Err(format!("a SHA-256 has {DIGITS} hex digits")),
+    }
 }
 
 const AFTER: &str = "\
 Examples:
   lifeboat-verify snapshot.db
-  etcdctl snapshot save /dev/stdout | lifeboat-verify | zstd > snapshot.db.zst
+  lifeboat-capture | lifeboat-verify | zstd > snapshot.db.zst
 
 Exit codes: 0 proved, 20 damaged or in contradiction to a live member, 10 older than the cluster
-was when it was asked for, 60 beyond what this version knows.";
+was when it was asked for, 60 beyond what this version knows. As a filter it passes bytes on before
+it has proved them: a reader must wait for exit code 0, or for the receipt.";

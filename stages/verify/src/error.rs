@@ -12,9 +12,11 @@ pub(crate) enum Error {
     Contract(#[from] contract::Error),
     #[error("{}: {source}", path.display())]
     File { path: PathBuf, source: VerifyError },
+    #[error("{input} is {what}, not an etcd snapshot")]
+    SomethingElse { input: String, what: &'static str, next: &'static str },
     #[error("the snapshot is not sound: {0}")]
     Unsound(#[from] VerifyError),
-    #[error("the snapshot has SHA-256 {found}; its manifest says {expected}")]
+    #[error("the snapshot has SHA-256 {found}, expected {expected}")]
     AnotherSnapshot { expected: String, found: String },
     #[error("member {member} was not compared with the snapshot: {why}")]
     NotCompared { member: String, why: String },
@@ -34,7 +36,7 @@ impl Failure for Error {
                 ErrorClass::Local => Exit::LocalDisk,
                 ErrorClass::Misuse => Exit::Bug,
             },
-            Error::AnotherSnapshot { .. } => Exit::Corrupt,
+            Error::SomethingElse { .. } | Error::AnotherSnapshot { .. } => Exit::Corrupt,
             Error::NotCompared { .. } => Exit::Transient,
             Error::Print(_) => Exit::LocalDisk,
         }
@@ -45,6 +47,7 @@ impl Failure for Error {
             Error::Config(e) => e.hint(),
             Error::Contract(e) => e.hint(),
             Error::File { source: e, .. } | Error::Unsound(e) => e.hint().map(str::to_owned),
+            Error::SomethingElse { next, .. } => Some((*next).to_owned()),
             Error::AnotherSnapshot { .. } => Some("take another copy of the backup".into()),
             Error::NotCompared { .. } => Some(
                 "run again, or set verify.hashkv = \"when-comparable\" in pipeline.toml".into(),

@@ -7,6 +7,7 @@
 mod args;
 mod error;
 mod facts;
+mod looks;
 mod page;
 mod stage;
 

@@ -32,6 +32,9 @@ pub(crate) fn of(report: &Report) -> String {
     for alarm in &report.alarms {
         line("alarm", format!("{} of member {}", alarm.alarm, alarm.member));
     }
+    for bucket in &report.missing_buckets {
+        line("missing bucket", format!("{bucket} (every etcd makes it when it starts)"));
+    }
     for bucket in &report.unknown_buckets {
         line("unknown bucket", bucket.clone());
     }

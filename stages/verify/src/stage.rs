@@ -2,10 +2,10 @@
 
 use crate::args::Args;
 use crate::error::Error;
-use crate::{facts, page};
+use crate::{facts, looks, page};
 use config::{HashKvRule, Pipeline};
 use contract::facts::VerifyFacts;
-use contract::{Clock, Exit, Job, Source, StreamError};
+use contract::{Clock, Exit, Job, Sink, Source, StreamError};
 use snapshot::{Expectations, Options, Trailer, Verifier};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -27,14 +27,19 @@ fn pass_through(args: &Args, pipeline: &Pipeline) -> Result<Exit, Error> {
     let scratch = job.run_dir().map(|dir| dir.path().to_path_buf());
     let mut verifier = verifier(pipeline, scratch, Trailer::Required);
     let mut block = vec![0; BLOCK_BYTES];
+    // The end goes out only once the whole is proved. In a pipe of a shell nobody may look at the
+    // exit code, and whoever reads must not get a whole snapshot from a stage that refused it.
+    let mut held = Vec::with_capacity(BLOCK_BYTES);
     loop {
         let count = read(&mut source, &mut block)?;
         if count == 0 {
             break;
         }
+        must_look_right(&source, &block[..count], None)?;
         verifier.update(&block[..count])?;
-        let written = sink.write_all(&block[..count]);
-        written.map_err(|e| contract::Error::Stream(sink.write_error(e)))?;
+        pass_on(&mut sink, &held)?;
+        held.clear();
+        held.extend_from_slice(&block[..count]);
     }
     // Before anything is said about the bytes: are they all there? A stream that broke is not
     // a damaged snapshot, and the stage before knows more about it.
@@ -42,13 +47,23 @@ fn pass_through(args: &Args, pipeline: &Pipeline) -> Result<Exit, Error> {
     must_be(args.expect_sha256.as_deref(), &source)?;
     let captured = facts::captured(&receipts)?;
     let report = verifier.finish(&facts::expectations(captured.as_ref()))?;
+    if !report.missing_buckets.is_empty() {
+        let missing = report.missing_buckets.join(", ");
+        tracing::warn!(missing, "the snapshot lacks buckets that every etcd makes when it starts");
+    }
     let facts = facts::learned(&report, captured.as_ref());
     if pipeline.verify.hashkv == HashKvRule::All {
         all_compared(&facts)?;
     }
     say(&facts);
+    pass_on(&mut sink, &held)?;
     job.finish(Some(&source), sink, &facts)?;
     Ok(Exit::Ok)
+}
+
+fn pass_on(sink: &mut Sink, bytes: &[u8]) -> Result<(), Error> {
+    let written = sink.write_all(bytes);
+    Ok(written.map_err(|e| contract::Error::Stream(sink.write_error(e)))?)
 }
 
 fn prove_file(args: &Args, pipeline: &Pipeline, file: &Path) -> Result<Exit, Error> {
@@ -61,6 +76,7 @@ fn prove_file(args: &Args, pipeline: &Pipeline, file: &Path) -> Result<Exit, Err
         if count == 0 {
             break;
         }
+        must_look_right(&source, &block[..count], Some(file))?;
         verifier.update(&block[..count]).map_err(unsound)?;
     }
     must_be(args.expect_sha256.as_deref(), &source)?;
@@ -87,6 +103,18 @@ fn read(source: &mut Source, block: &mut [u8]) -> Result<usize, Error> {
             result => {
                 return result.map_err(|e| contract::Error::Stream(StreamError::Read(e)).into());
             }
+        }
+    }
+}
+
+/// The first block must not be the beginning of some other kind of file.
+fn must_look_right(source: &Source, block: &[u8], file: Option<&Path>) -> Result<(), Error> {
+    let is_first = source.bytes_read() == block.len() as u64;
+    match looks::like(block).filter(|_| is_first) {
+        None => Ok(()),
+        Some((what, next)) => {
+            let input = file.map_or_else(|| "the input".into(), |f| f.display().to_string());
+            Err(Error::SomethingElse { input, what, next })
         }
     }
 }

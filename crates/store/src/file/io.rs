@@ -36,12 +36,29 @@ pub(super) async fn blocking<T: Send + 'static>(
     }
 }
 
-/// Begins a file that will be called `path`, making its folders.
-pub(super) fn begin(path: &Path) -> Outcome<NewFile> {
+/// Begins the file of `key` below `root`, making its folders.
+pub(super) fn begin(root: &Path, key: &str) -> Outcome<NewFile> {
+    let path = root.join(key);
+    must_be_listed(root, key)?;
     if let Some(folder) = path.parent() {
         durable::create_private_dir(folder).map_err(ErrorKind::Local)?;
     }
-    NewFile::create(path).map_err(taken_or_local)
+    NewFile::create(&path).map_err(taken_or_local)
+}
+
+/// A listing does not go through symbolic links, so what was written through one would be there
+/// and read back well, and never be seen again.
+fn must_be_listed(root: &Path, key: &str) -> Outcome<()> {
+    let mut folder = root.to_path_buf();
+    for segment in key.split('/') {
+        folder.push(segment);
+        if folder.symlink_metadata().is_ok_and(|meta| meta.is_symlink()) {
+            let said = format!("{} is a symbolic link, which no listing follows", folder.display());
+            let hint = "put a directory there, or name the link's target in the destination's url";
+            return Err(ErrorKind::Config { said, hint });
+        }
+    }
+    Ok(())
 }
 
 pub(super) fn taken_or_local(e: durable::Error) -> ErrorKind {

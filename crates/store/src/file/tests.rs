@@ -80,3 +80,29 @@ async fn a_refusal_of_the_disk_tells_its_cause() {
     let full = crate::error::local("write", "/x", std::io::ErrorKind::StorageFull.into());
     assert!(full.hint().unwrap().contains("free some space"), "{full}");
 }
+
+#[tokio::test]
+async fn nothing_is_written_where_no_listing_would_see_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = open(&dir.path().join("root"));
+    std::fs::create_dir(dir.path().join("elsewhere")).unwrap();
+    std::os::unix::fs::symlink("../elsewhere", dir.path().join("root/prod")).unwrap();
+    let refused = |e: StoreError| {
+        assert!(matches!(e.kind(), ErrorKind::Config { .. }), "{e}");
+        assert!(e.to_string().contains("root/prod is a symbolic link"), "{e}");
+    };
+    let key = "prod/daily/a.json";
+    refused(disk.put_new(key, Bytes::from_static(b"{}")).await.unwrap_err());
+    refused(disk.create(key, Acknowledged::default()).await.map(drop).unwrap_err());
+    assert!(std::fs::read_dir(dir.path().join("elsewhere")).unwrap().next().is_none());
+}
+
+#[tokio::test]
+async fn two_names_of_one_directory_are_one_place() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = open(&dir.path().join("root"));
+    std::os::unix::fs::symlink("root", dir.path().join("link")).unwrap();
+    for name in ["link", "./root", "root/../root", "root/"] {
+        assert_eq!(open(&dir.path().join(name)).location(), disk.location(), "{name}");
+    }
+}

@@ -137,6 +137,12 @@ impl Download {
         tokio::time::sleep(RESUME_PAUSE * 2u32.pow(self.fruitless)).await;
         self.fruitless += 1;
         let got = self.source.get(Some(&self.left), self.etag.as_deref()).await?;
+        let bytes = length(got.content_length()).map_err(|kind| self.source.error(kind))?;
+        if bytes != self.left.end - self.left.start {
+            let said =
+                format!("asked for the bytes {:?}, the store sends {bytes} bytes", self.left);
+            return Err(self.source.error(ErrorKind::Transient { said }));
+        }
         self.body = got.body;
         Ok(())
     }

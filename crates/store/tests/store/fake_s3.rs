@@ -19,6 +19,8 @@ pub(crate) struct Quirks {
     pub(crate) alters: bool,
     /// Acknowledges objects and forgets them.
     pub(crate) forgets: bool,
+    /// Answers a range with the whole object.
+    pub(crate) ignores_ranges: bool,
     /// Tells the checksum of an object.
     pub(crate) tells_checksum: bool,
     /// Which checksums a write must have; anything else is refused.
@@ -289,7 +291,7 @@ impl State {
             (start.parse::<usize>().unwrap(), end.parse::<usize>().unwrap())
         });
         let length = object.bytes.len();
-        match range {
+        match range.filter(|_| !self.quirks.ignores_ranges) {
             Some((start, _)) if start >= length => refusal(416, "InvalidRange"),
             Some((start, end)) => {
                 let body = object.bytes[start..(end + 1).min(length)].to_vec();

@@ -251,6 +251,17 @@ async fn a_broken_download_is_taken_up_where_it_broke() {
 }
 
 #[tokio::test]
+async fn a_store_that_ignores_the_range_does_not_pass_for_a_damaged_copy() {
+    let quirks = Quirks { ignores_ranges: true, ..Quirks::default() };
+    let (fake, destination) = fake_with(quirks).await;
+    destination.put_new("key", noise(300_000)).await.unwrap();
+    fake.fail("get", 1, false, Reply::Cut(100_000));
+    let error = read_small(&destination, "key", 300_000).await.unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::Transient { .. }), "{error}");
+    assert!(error.to_string().contains("300000 bytes"), "{error}");
+}
+
+#[tokio::test]
 async fn a_download_that_never_gets_on_ends() {
     let (fake, destination) = fake().await;
     destination.put_new("key", noise(300_000)).await.unwrap();
