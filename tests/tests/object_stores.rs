@@ -273,8 +273,17 @@ fn a_store_that_refuses_fails_by_its_own_code() {
     let _ = scene.run(&[]).code(11).said("destination \"s3s\"").said("next: ");
     fs::remove_file(scene.site.path("aws")).unwrap();
     let _ = scene.run(&[]).code(11).said("destination \"s3s\"").said("next: ");
+}
+
+#[test]
+fn the_most_talkative_log_shows_no_secret() {
+    let test = "the_most_talkative_log_shows_no_secret";
+    let Some(mut scene) = or_skip(test, Scene::small()) else { return };
+    let Some(s3s) = s3s(test) else { return };
+    scene.configure("1", &[bucket("s3s", &s3s.endpoint(), "backups", "writer", "")]);
     scene.site.set("LIFEBOAT_LOG_LEVEL", "trace");
-    let _ = scene.lifeboat(&["list"]).code(11);
+    let _ = scene.run(&[]).code(0).said("the snapshot is sound").said("signing request");
+    let _ = scene.lifeboat(&["fetch", "-o", "back.db"]).code(0);
 }
 
 #[test]

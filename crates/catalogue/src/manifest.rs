@@ -247,12 +247,14 @@ impl Manifest {
             self.backup.as_str(),
             &made_of.as_ref().map_or_else(found, BackupName::to_string),
         )?;
-        let begins = self.artifact.file.starts_with(self.backup.as_str());
-        let plain = !self.artifact.file.contains('/');
+        // The name becomes part of keys, and of commands that people copy into a shell.
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+        let rest = self.artifact.file.strip_prefix(self.backup.as_str()).unwrap_or_default();
+        let fits = rest.starts_with('.') && rest.chars().all(is_plain);
         same(
             "artifact",
             self.backup.as_str(),
-            if begins && plain { self.backup.as_str() } else { &self.artifact.file },
+            if fits { self.backup.as_str() } else { &self.artifact.file },
         )
     }
 }

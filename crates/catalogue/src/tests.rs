@@ -142,6 +142,9 @@ fn a_manifest_must_describe_the_backup_that_its_name_says() {
     assert!(refused(&|m| m.run = RunId::new(at(0), 8).to_string()).contains("time and run"));
     assert!(refused(&|m| m.run = "r".into()).contains("by run r"));
     assert!(refused(&|m| m.artifact.file = "../x".into()).contains("artifact"));
+    for more in ["/x", ";reboot", " x", "$(x)"] {
+        assert!(refused(&|m| m.artifact.file += more).contains("artifact"), "{more}");
+    }
     assert!(refused(&|m| m.artifact.file = manifest(1).artifact.file).contains("artifact"));
     assert!(refused(&|m| m.version = 2).contains("knows up to 1"));
 }

@@ -116,7 +116,8 @@ pub struct VerifyFacts {
     pub db_sha256: String,
     /// The hash of `etcdutl snapshot status`.
     pub status_hash: u32,
-    /// Revision of the last record.
+    /// Revision that a server started from the snapshot is at; it never falls within a cluster. It
+    /// is that of the last record, unless a compaction removed records above.
     pub revision: i64,
     /// `totalKey` as etcdctl 3.4 and etcdutl 3.5 count it: records of all buckets.
     pub total_key_records: u64,

@@ -28,7 +28,7 @@ pub use digest::{Digest, Hasher};
 pub use exit::Exit;
 pub use failure::{Blame, Failure, report};
 pub use job::{Error, Job};
-pub use log::{LogFormat, human_line, init as init_logs};
+pub use log::{LogFormat, human_line, init as init_logs, visible};
 pub use plan::{Plan, Previous, RunId, Step};
 pub use progress::{PROGRESS_TARGET, Progress};
 pub use receipt::{Receipt, Waited};

@@ -4,6 +4,7 @@
 //! error must never turn into another one.
 
 use crate::progress::PROGRESS_TARGET;
+use std::borrow::Cow;
 use std::fmt;
 use std::io::IsTerminal;
 use tracing::field::{Field, Visit};
@@ -168,6 +169,17 @@ where
     }
 }
 
+/// Text for a terminal: what servers, manifests and programs say may hold sequences that clear the
+/// screen, hide words or type for the reader. Line ends and tabs stay.
+#[must_use]
+pub fn visible(text: &str) -> Cow<'_, str> {
+    let acts = |c: char| c.is_control() && c != '\n' && c != '\t';
+    match text.contains(acts) {
+        true => text.replace(acts, "\u{fffd}").into(),
+        false => text.into(),
+    }
+}
+
 /// `error: verify: message (key=value)`, then its causes and the next step on lines of their own.
 fn write_human(
     writer: &mut impl fmt::Write,
@@ -181,18 +193,18 @@ fn write_human(
         Level::WARN => "warning: ",
         _ => "",
     };
-    write!(writer, "{label}{stage}: {message}")?;
+    write!(writer, "{label}{stage}: {}", visible(message))?;
     let shown = ["causes", "hint", "code", "exit", "blame"];
     let mut separator = " (";
     for (name, value) in fields.iter().filter(|(name, _)| !shown.contains(&name.as_str())) {
         let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        write!(writer, "{separator}{name}={text}")?;
+        write!(writer, "{separator}{}={}", visible(name), visible(&text))?;
         separator = ", ";
     }
     writeln!(writer, "{}", if separator == ", " { ")" } else { "" })?;
     for (name, label) in [("causes", "because"), ("hint", "next")] {
         if let Some(text) = fields.get(name).and_then(serde_json::Value::as_str) {
-            writeln!(writer, "  {label}: {text}")?;
+            writeln!(writer, "  {label}: {}", visible(text))?;
         }
     }
     Ok(())
@@ -214,5 +226,15 @@ mod tests {
             text,
             "error: verify: it broke (page=7)\n  because: disk on fire\n  next: run elsewhere\n"
         );
+    }
+
+    #[test]
+    fn nothing_that_is_said_acts_on_the_terminal() {
+        let fields = serde_json::json!({ "causes": "\u{7}", "member": "\u{1b}[2Ja\u{9b}5m" });
+        let mut text = String::new();
+        let fields = fields.as_object().unwrap();
+        write_human(&mut text, Level::WARN, "verify", "a\n\tb\u{1b}]0;x", fields).unwrap();
+        assert!(!text.contains(|c: char| c.is_control() && c != '\n' && c != '\t'), "{text:?}");
+        assert!(text.starts_with("warning: verify: a\n\tb\u{fffd}]0;x (member="), "{text:?}");
     }
 }

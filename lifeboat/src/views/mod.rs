@@ -92,6 +92,10 @@ pub(crate) fn exit_of_unreadable(catalogue: &Catalogue) -> Option<Exit> {
 
 /// Prints to standard output. A reader that went away (`| head`) is no error.
 pub(crate) fn print(text: &str) -> Result<(), Error> {
+    write(&contract::visible(text))
+}
+
+fn write(text: &str) -> Result<(), Error> {
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
@@ -101,5 +105,5 @@ pub(crate) fn print(text: &str) -> Result<(), Error> {
 
 pub(crate) fn print_json(value: &impl serde::Serialize) -> Result<(), Error> {
     let text = serde_json::to_string_pretty(value).map_err(|e| Error::Output(e.into()))?;
-    print(&format!("{text}\n"))
+    write(&format!("{text}\n"))
 }

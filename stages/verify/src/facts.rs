@@ -48,7 +48,9 @@ pub(crate) fn learned(report: &Report, captured: Option<&CaptureFacts>) -> Verif
         snapshot_bytes: report.snapshot_bytes,
         db_sha256: report.sha256.clone(),
         status_hash: report.status.hash,
-        revision: report.status.revision,
+        // Not that of the last record: deletion and compaction can remove it, and then the next
+        // backup would seem older than the one before.
+        revision: report.revision,
         total_key_records: report.status.total_key_rows,
         total_key_live: report.status.total_key_live,
         total_bytes: report.status.total_size,
