@@ -313,8 +313,8 @@ const DAMAGES: [Damage; 21] = [
         "no version",
         |s| {
             edit(s, &receipt_path("", "encrypt"), |r| {
-                drop(r.as_object_mut().unwrap().remove("version"))
-            })
+                drop(r.as_object_mut().unwrap().remove("version"));
+            });
         },
         20,
         "03-encrypt.json is damaged",

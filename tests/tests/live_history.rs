@@ -109,7 +109,7 @@ fn ask(cluster: &Cluster, revision: i64) -> Option<MemberHashKv> {
 fn verify(bytes: &[u8], members: Vec<MemberHashKv>, context: &str) -> Report {
     let mut verifier = Verifier::new(Options::default());
     verifier.update(bytes).unwrap_or_else(|e| panic!("{context}: {e}"));
-    let expectations = Expectations { revision_barrier: None, members };
+    let expectations = Expectations { revision_barrier: None, members, ..Expectations::default() };
     verifier.finish(&expectations).unwrap_or_else(|e| panic!("{context}: {e}"))
 }
 

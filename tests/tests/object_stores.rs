@@ -250,7 +250,7 @@ fn a_setting_that_the_store_ignores_does_not_count() {
 #[test]
 fn a_store_that_refuses_fails_by_its_own_code() {
     let test = "a_store_that_refuses_fails_by_its_own_code";
-    let Some(mut scene) = or_skip(test, Scene::small()) else { return };
+    let Some(scene) = or_skip(test, Scene::small()) else { return };
     let Some(s3s) = s3s(test) else { return };
     let endpoint = s3s.endpoint();
     let at = |name: &str, there: &str, profile: &str| bucket(name, &endpoint, there, profile, "");

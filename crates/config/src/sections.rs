@@ -206,7 +206,8 @@ impl Default for Verify {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum HashKvRule {
-    /// Each whose answer can be compared.
+    /// Of those whose answer can be compared, the one that gave the snapshot, and with it a
+    /// majority of all voters if any of them disagrees.
     WhenComparable,
     /// Every voting member: one whose answer is missing or not comparable fails the run.
     All,

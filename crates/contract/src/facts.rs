@@ -154,11 +154,15 @@ pub struct HashKvVerdict {
     pub member_id: String,
     /// Its name.
     pub member_name: String,
-    /// Whether bytes and member agree. A member that disagrees fails the run instead.
+    /// Whether bytes and member agree. A member that disagrees fails the run, unless the member
+    /// that gave the snapshot agrees and a majority of all voters with it.
     pub agrees: bool,
-    /// The hash that both have.
+    /// The member's hash.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hash: Option<u32>,
+    /// That of the bytes, where the member disagrees: it has diverged from the majority.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub computed: Option<u32>,
     /// At this revision.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<i64>,

@@ -5,6 +5,7 @@ use std::io;
 
 use bbolt::{BboltError, Problem};
 
+use crate::report::MemberComparison;
 use crate::revision::Revision;
 use crate::row::RecordProblem;
 
@@ -140,6 +141,17 @@ pub enum VerifyError {
 }
 
 impl VerifyError {
+    /// The refusal because of a member that disagrees.
+    pub(crate) fn mismatch(compared: &MemberComparison) -> Self {
+        VerifyError::HashKvMismatch {
+            member: compared.member.clone(),
+            revision: compared.revision,
+            compact_revision: compared.compact_revision,
+            expected: compared.hash,
+            found: compared.computed.unwrap_or_default(),
+        }
+    }
+
     /// What kind of error this is.
     pub fn class(&self) -> ErrorClass {
         match self {

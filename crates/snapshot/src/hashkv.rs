@@ -96,6 +96,7 @@ impl<'a> HashKv<'a> {
         own: (i64, i64),
     ) -> Result<MemberComparison, VerifyError> {
         let (revision, compact) = (answer.revision, answer.compact_revision);
+        let mut computed = None;
         let reason = if revision > own.0 {
             Some(NotComparable::RevisionAfterSnapshot)
         } else if compact < own.1 {
@@ -105,28 +106,26 @@ impl<'a> HashKv<'a> {
         } else {
             match self.at(revision, compact)? {
                 None => Some(NotComparable::NoLiveKey),
-                Some(found) if found == answer.hash => None,
-                Some(found) => return Err(mismatch(answer, found)),
+                found => {
+                    computed = found;
+                    None
+                }
             }
+        };
+        let verdict = match computed {
+            None => Verdict::NotComparable,
+            Some(found) if found == answer.hash => Verdict::Agrees,
+            Some(_) => Verdict::Disagrees,
         };
         Ok(MemberComparison {
             member: answer.member.clone(),
             revision,
             compact_revision: compact,
             hash: answer.hash,
-            verdict: if reason.is_none() { Verdict::Agrees } else { Verdict::NotComparable },
+            verdict,
+            computed: computed.filter(|_| verdict == Verdict::Disagrees),
             reason,
         })
-    }
-}
-
-fn mismatch(answer: &MemberHashKv, found: u32) -> VerifyError {
-    VerifyError::HashKvMismatch {
-        member: answer.member.clone(),
-        revision: answer.revision,
-        compact_revision: answer.compact_revision,
-        expected: answer.hash,
-        found,
     }
 }
 

@@ -51,4 +51,4 @@ pub use report::{
 };
 pub use revision::{Revision, RowKey};
 pub use row::RecordProblem;
-pub use verifier::{Expectations, Options, Trailer, Verifier};
+pub use verifier::{Agreement, Expectations, Options, Trailer, Verifier};

@@ -111,7 +111,8 @@ pub struct HashKvReport {
     pub compared: Vec<MemberComparison>,
 }
 
-/// How one member's answer compares. A difference is an error and never in a report.
+/// How one member's answer compares. A report has a member that disagrees only where the expectations
+/// allow for one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MemberComparison {
     /// The member, as the caller names it.
@@ -124,6 +125,9 @@ pub struct MemberComparison {
     pub hash: u32,
     /// The outcome.
     pub verdict: Verdict,
+    /// What the snapshot hashes to, where the member disagrees.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub computed: Option<u32>,
     /// Why there is no comparison.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<NotComparable>,
@@ -135,6 +139,8 @@ pub struct MemberComparison {
 pub enum Verdict {
     /// The member and the snapshot hold the same rows.
     Agrees,
+    /// They do not.
+    Disagrees,
     /// The answer says nothing about this snapshot.
     NotComparable,
 }

@@ -17,7 +17,7 @@ use crate::hashkv::{HashKv, MemberHashKv, NEVER_COMPACTED};
 use crate::keep::{Keep, Rows};
 use crate::ledger::Ledger;
 use crate::limits::MEMORY_BYTES_DEFAULT;
-use crate::report::{HashKvReport, PageCounts, Report, Status};
+use crate::report::{HashKvReport, MemberComparison, PageCounts, Report, Status, Verdict};
 use crate::spill::SpillLog;
 use crate::summary::Summaries;
 use crate::survey::{Survey, survey};
@@ -68,6 +68,41 @@ pub struct Expectations {
     pub revision_barrier: Option<i64>,
     /// What the members answered when they were asked for HashKV.
     pub members: Vec<MemberHashKv>,
+    /// Which of them have to agree with the snapshot.
+    #[serde(default)]
+    pub agreement: Agreement,
+}
+
+/// Which members have to agree with the snapshot, of those whose answer can be compared.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Agreement {
+    /// Every one.
+    #[default]
+    Everyone,
+    /// The member that gave the snapshot, and more than half of all voting members with it. One
+    /// member that has diverged must not keep a sound majority from being backed up.
+    Majority {
+        /// The giver, as its answer names it.
+        giver: String,
+        /// How many members vote, whether they answered or not.
+        voters: usize,
+    },
+}
+
+impl Agreement {
+    /// The comparison because of which the snapshot is refused, if there is one.
+    fn broken_by<'a>(&self, compared: &'a [MemberComparison]) -> Option<&'a MemberComparison> {
+        let first = compared.iter().find(|c| c.verdict == Verdict::Disagrees)?;
+        let Agreement::Majority { giver, voters } = self else { return Some(first) };
+        let of_giver = compared.iter().find(|c| c.member == *giver);
+        let agree = compared.iter().filter(|c| c.verdict == Verdict::Agrees).count();
+        match of_giver {
+            Some(own) if own.verdict == Verdict::Disagrees => Some(own),
+            _ if agree * 2 > *voters => None,
+            _ => Some(first),
+        }
+    }
 }
 
 /// Verifies one snapshot.
@@ -165,7 +200,7 @@ impl Judgement<'_> {
         let live = keep.live;
         let kubernetes = self.groups.name_counts(&keep.by_group);
         let own = (revision, compact_revision.unwrap_or(NEVER_COMPACTED));
-        let hashkv = self.compare(keep, own, &expectations.members)?;
+        let hashkv = self.compare(keep, own, expectations)?;
         Ok(Report {
             snapshot_bytes: digested.bytes,
             database_bytes: meta.file_bytes(),
@@ -208,18 +243,23 @@ impl Judgement<'_> {
         &self,
         keep: Keep,
         own: (i64, i64),
-        members: &[MemberHashKv],
+        expectations: &Expectations,
     ) -> Result<HashKvReport, VerifyError> {
         let (revision, compact_revision) = own;
         let mut hashkv = HashKv::new(self.rows, self.combiner, self.seen_bytes_max);
         hashkv.insert_keep(revision, keep);
+        let members = expectations.members.iter();
         let compared: Result<Vec<_>, _> =
-            members.iter().map(|answer| hashkv.compare(answer, own)).collect();
+            members.map(|answer| hashkv.compare(answer, own)).collect();
+        let compared = compared?;
+        if let Some(other) = expectations.agreement.broken_by(&compared) {
+            return Err(VerifyError::mismatch(other));
+        }
         Ok(HashKvReport {
             revision,
             compact_revision,
             hash: hashkv.at(revision, compact_revision)?,
-            compared: compared?,
+            compared,
         })
     }
 }

@@ -625,7 +625,11 @@ fn facts_of_another_length() {
 fn a_snapshot_older_than_the_barrier() {
     let snapshot = seal(&database_of(&[put_row(2, 0, 1), put_row(3, 0, 2)]));
     let at_barrier = |barrier| {
-        let expectations = Expectations { revision_barrier: Some(barrier), members: Vec::new() };
+        let expectations = Expectations {
+            revision_barrier: Some(barrier),
+            members: Vec::new(),
+            ..Expectations::default()
+        };
         verify_with(&snapshot, 4_096, Options::default(), &expectations)
     };
     at_barrier(3).unwrap();

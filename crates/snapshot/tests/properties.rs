@@ -177,7 +177,7 @@ proptest! {
         let answer = member_answer(rng, &world, revision);
         let has_live_key = oracle::has_live_key(&world.full, revision);
         let expectations =
-            Expectations { revision_barrier: Some(world.revision), members: vec![answer.clone()] };
+            Expectations { revision_barrier: Some(world.revision), members: vec![answer.clone()], ..Expectations::default() };
         let report = verify_with(&snapshot, 4_096, options(rng), &expectations).unwrap();
         let compared = &report.hashkv.compared[0];
         if has_live_key || answer.compact_revision < 0 {

@@ -9,8 +9,8 @@
 use std::path::Path;
 
 use lifeboat_snapshot::{
-    Expectations, MemberHashKv, NotComparable, Options, Report, TRAILER_BYTES, Trailer, Verdict,
-    Verifier, VerifyError,
+    Agreement, Expectations, MemberHashKv, NotComparable, Options, Report, TRAILER_BYTES, Trailer,
+    Verdict, Verifier, VerifyError,
 };
 
 struct Vector {
@@ -115,6 +115,7 @@ fn hashkv_is_what_the_server_answered() {
         let expectations = Expectations {
             revision_barrier: Some(158),
             members: vec![answer(158, 96, vector.hashkv)],
+            ..Expectations::default()
         };
         let report = verify(&read(vector.file), &expectations).unwrap();
         assert_eq!(report.hashkv.hash, Some(vector.hashkv));
@@ -129,7 +130,8 @@ fn another_hashkv_is_refused() {
             answer(158, 96, vector.hashkv),
             MemberHashKv { member: "m2".to_owned(), ..answer(158, 96, vector.hashkv ^ 1) },
         ];
-        let expectations = Expectations { revision_barrier: None, members };
+        let expectations =
+            Expectations { revision_barrier: None, members, ..Expectations::default() };
         let error = verify(&read(vector.file), &expectations).unwrap_err();
         assert!(error.is_corrupt() && error.to_string().contains("member m2"), "{error}");
         assert!(matches!(
@@ -138,6 +140,40 @@ fn another_hashkv_is_refused() {
                 if expected == vector.hashkv ^ 1 && found == vector.hashkv
         ));
     }
+}
+
+/// One diverged member must not keep a sound majority from being backed up; a snapshot from the
+/// diverged one, or one that no majority stands behind, is refused.
+#[test]
+fn a_majority_with_the_giver_is_enough_where_it_is_asked_for() {
+    let vector = &VECTORS[0];
+    let judge = |giver: &str, voters: usize, differ: &[&str]| {
+        let member = |name: &&str| MemberHashKv {
+            member: (*name).to_owned(),
+            ..answer(158, 96, vector.hashkv ^ u32::from(differ.contains(name)))
+        };
+        let expectations = Expectations {
+            members: ["m1", "m2", "m3"].iter().map(member).collect(),
+            agreement: Agreement::Majority { giver: giver.to_owned(), voters },
+            ..Expectations::default()
+        };
+        let verdicts = |r: Report| {
+            r.hashkv.compared.iter().map(|c| (c.verdict, c.computed)).collect::<Vec<_>>()
+        };
+        verify(&read(vector.file), &expectations).map(verdicts)
+    };
+    let agrees = (Verdict::Agrees, None);
+    let differs = (Verdict::Disagrees, Some(vector.hashkv));
+    assert_eq!(judge("m1", 3, &[]).unwrap(), [agrees; 3]);
+    assert_eq!(judge("m1", 3, &["m3"]).unwrap(), [agrees, agrees, differs]);
+    let refused = |giver: &str, voters, differ: &[&str], named: &str| {
+        let error = judge(giver, voters, differ).unwrap_err();
+        assert!(error.to_string().contains(named), "{error}");
+    };
+    refused("m3", 3, &["m3"], "member m3");
+    refused("m1", 3, &["m2", "m3"], "member m2");
+    refused("m1", 4, &["m3"], "member m3");
+    refused("m1", 5, &["m3"], "member m3");
 }
 
 #[test]
@@ -150,7 +186,8 @@ fn answers_about_other_states_are_not_compared() {
         (120, 121, NotComparable::CompactedPastRevision),
     ] {
         let members = vec![answer(revision, compact_revision, 1)];
-        let expectations = Expectations { revision_barrier: None, members };
+        let expectations =
+            Expectations { revision_barrier: None, members, ..Expectations::default() };
         let report = verify(&snapshot, &expectations).unwrap();
         let compared = &report.hashkv.compared[0];
         assert_eq!(compared.verdict, Verdict::NotComparable);
@@ -178,6 +215,7 @@ fn a_report_survives_its_json() {
         let expectations = Expectations {
             revision_barrier: None,
             members: vec![answer(158, 96, vector.hashkv), answer(159, 96, 0)],
+            ..Expectations::default()
         };
         let report = verify(&read(vector.file), &expectations).unwrap();
         let json = serde_json::to_string(&report).unwrap();

@@ -114,14 +114,12 @@ fn describe(page: &mut Page, manifest: &Manifest, catalogue: &Catalogue) {
     let asked = i64::try_from(snapshot.hashkv.len()).unwrap_or(i64::MAX);
     page.line("HashKV", format!("agrees with {agree} of {}", plural(asked, "member")));
     for verdict in &snapshot.hashkv {
+        let name = name_of(&verdict.member_name, &verdict.member_id);
         if let Some(why) = &verdict.not_compared {
-            page.line(
-                "",
-                format!(
-                    "{} was not compared: {why}",
-                    name_of(&verdict.member_name, &verdict.member_id)
-                ),
-            );
+            page.line("", format!("{name} was not compared: {why}"));
+        }
+        if verdict.computed.is_some() {
+            page.line("", format!("{name} HOLDS OTHER DATA than the majority: replace it"));
         }
     }
     for step in &manifest.steps {

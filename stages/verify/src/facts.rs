@@ -1,10 +1,11 @@
 //! Between the receipts and the `snapshot` crate: what capture expects, what verify learned.
 
 use crate::error::Error;
+use config::HashKvRule;
 use contract::Receipt;
 use contract::facts::{CaptureFacts, HashKvAnswer, HashKvVerdict, MemberHashKv, VerifyFacts};
 use serde::Deserialize;
-use snapshot::{Expectations, Report, Verdict};
+use snapshot::{Agreement, Expectations, Report, Verdict};
 
 /// What capture saw, if there was a capture in this run.
 pub(crate) fn captured(receipts: &[Receipt]) -> Result<Option<CaptureFacts>, Error> {
@@ -19,13 +20,20 @@ pub(crate) fn captured(receipts: &[Receipt]) -> Result<Option<CaptureFacts>, Err
 }
 
 /// What must be true of the snapshot after what capture saw.
-pub(crate) fn expectations(captured: Option<&CaptureFacts>) -> Expectations {
+pub(crate) fn expectations(captured: Option<&CaptureFacts>, rule: HashKvRule) -> Expectations {
     let Some(facts) = captured else {
         return Expectations::default();
     };
     Expectations {
         revision_barrier: Some(facts.revision_barrier),
         members: facts.hashkv.iter().filter_map(expected).collect(),
+        agreement: match rule {
+            HashKvRule::All => Agreement::Everyone,
+            HashKvRule::WhenComparable => Agreement::Majority {
+                giver: facts.member_id.clone(),
+                voters: facts.members.iter().filter(|member| !member.learner).count(),
+            },
+        },
     }
 }
 
@@ -72,14 +80,16 @@ fn verdict(asked: &MemberHashKv, report: &Report) -> HashKvVerdict {
         member_name: asked.member_name.clone(),
         agrees: false,
         hash: None,
+        computed: None,
         revision: None,
         compact_revision: None,
         not_compared: None,
     };
     match (compared, &asked.answer) {
-        (Some(c), _) if c.verdict == Verdict::Agrees => {
-            verdict.agrees = true;
+        (Some(c), _) if c.verdict != Verdict::NotComparable => {
+            verdict.agrees = c.verdict == Verdict::Agrees;
             verdict.hash = Some(c.hash);
+            verdict.computed = c.computed;
             verdict.revision = Some(c.revision);
             verdict.compact_revision = Some(c.compact_revision);
         }

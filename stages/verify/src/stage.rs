@@ -46,7 +46,8 @@ fn pass_through(args: &Args, pipeline: &Pipeline) -> Result<Exit, Error> {
     let receipts = job.confirm(&source)?;
     must_be(args.expect_sha256.as_deref(), &source)?;
     let captured = facts::captured(&receipts)?;
-    let report = verifier.finish(&facts::expectations(captured.as_ref()))?;
+    let report =
+        verifier.finish(&facts::expectations(captured.as_ref(), pipeline.verify.hashkv))?;
     if !report.missing_buckets.is_empty() {
         let missing = report.missing_buckets.join(", ");
         tracing::warn!(missing, "the snapshot lacks buckets that every etcd makes when it starts");
@@ -152,4 +153,13 @@ fn say(facts: &VerifyFacts) {
         members_agree = members,
         "the snapshot is sound"
     );
+    for diverged in facts.hashkv.iter().filter(|verdict| verdict.computed.is_some()) {
+        tracing::warn!(
+            hint = "replace that member: `etcdctl member remove`, an empty data directory, \
+                    `etcdctl member add`; this backup is of the majority",
+            member = diverged.member_id,
+            "member {} holds other data than the majority",
+            diverged.member_name
+        );
+    }
 }
