@@ -10,7 +10,7 @@ use crate::site::{Ran, Site};
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs::File;
 use std::os::unix::process::ExitStatusExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ExitStatus};
 use std::time::Duration;
 
@@ -21,6 +21,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub struct Running {
     program: String,
+    home: PathBuf,
     child: Child,
     seen: Vec<Process>,
     stdout: PathBuf,
@@ -35,6 +36,8 @@ pub struct Process {
     /// When it began, in the kernel's own ticks.
     started: u64,
     parent: u32,
+    /// Each step leads a process group; a program of the user's is in that of its step.
+    group: u32,
     /// Its command line.
     pub words: Vec<String>,
 }
@@ -54,6 +57,7 @@ impl Process {
             pid,
             started: fields.get(19)?.parse().ok()?,
             parent: fields.get(1)?.parse().ok()?,
+            group: fields.get(2)?.parse().ok()?,
             words: words.split(|b| *b == 0).filter(|w| !w.is_empty()).map(word).collect(),
         })
     }
@@ -61,9 +65,17 @@ impl Process {
     /// Those that `parent` started and that still run.
     #[must_use]
     pub fn children_of(parent: u32) -> Vec<Process> {
+        Process::all().filter(|p| p.parent == parent).collect()
+    }
+
+    fn all() -> impl Iterator<Item = Process> {
         let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
         let pids = entries.filter_map(|e| e.file_name().to_str()?.parse().ok());
-        pids.filter_map(Process::of).filter(|p| p.parent == parent).collect()
+        pids.filter_map(Process::of)
+    }
+
+    fn works_in(&self, folder: &Path) -> bool {
+        std::fs::read_link(format!("/proc/{}/cwd", self.pid)).is_ok_and(|cwd| cwd == folder)
     }
 
     /// Whether it has ended.
@@ -126,7 +138,8 @@ impl Site {
         command.args(arguments).stdout(open(&stdout)).stderr(open(&stderr));
         let child = command.spawn().unwrap_or_else(|e| panic!("{program}: {e}"));
         let program = program.to_owned();
-        Running { program, child, seen: Vec::new(), stdout, stderr }
+        let home = self.path("").canonicalize().unwrap_or_else(|e| panic!("{program}: {e}"));
+        Running { program, home, child, seen: Vec::new(), stdout, stderr }
     }
 }
 
@@ -234,10 +247,12 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         // They may all have ended; there is nobody to tell.
-        let left = self.children();
+        let _ = self.children();
         let _ = self.child.kill();
         let _ = self.child.wait();
-        for process in left.iter().filter(|p| !p.has_ended()) {
+        let groups: Vec<u32> = self.seen.iter().map(|p| p.pid).collect();
+        let is_left = |p: &Process| groups.contains(&p.group) && p.works_in(&self.home);
+        for process in Process::all().filter(is_left) {
             if let Some(pid) = i32::try_from(process.pid).ok().and_then(Pid::from_raw) {
                 let _ = kill_process(pid, Signal::KILL);
             }

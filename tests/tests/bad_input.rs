@@ -268,19 +268,21 @@ fn a_configuration_is_right_or_refused() {
         assert!(good.contains(from), "{from:?} is not in the shipped pipeline");
         good.replacen(from, to, 1)
     };
+    let level = good.lines().position(|line| line.starts_with("level = 3")).unwrap() + 1;
+    let (name, value) = (format!(":{level}:1"), format!(":{level}:9"));
     let huge = format!("{good}\n{}", "# filler\n".repeat(250_000));
     let no_prune =
         with("\"replicate\", \"prune\"]", "\"replicate\"]").replace("[prune]", "[purge]");
     let s3 = "s3://user:hunter2@bucket/x";
     let cases: Vec<(&str, String, Vec<&str>)> = vec![
-        ("an unknown key", with("level = 3", "levle = 3"), vec![":43:1", "levle", "\"level\"?"]),
+        ("an unknown key", with("level = 3", "levle = 3"), vec![&name, "levle", "\"level\"?"]),
         ("an unknown table", no_prune, vec!["purge", "did you mean \"prune\"?"]),
         (
             "an unknown word",
             with("= \"when-comparable\"", "= \"when-compared\""),
             vec!["when-comparable"],
         ),
-        ("a wrong type", with("level = 3", "level = \"three\""), vec![":43:9", "\"three\""]),
+        ("a wrong type", with("level = 3", "level = \"three\""), vec![&value, "\"three\""]),
         ("a wrong number", with("level = 3", "level = 30"), vec!["level 30 is not from 1 to 19"]),
         ("no duration", with("\"26h\"", "\"26\""), vec!["\"26\" is not a duration", "\"26h\""]),
         ("no TOML", with("[compress]", "[compress"), vec!["pipeline.toml:42:10"]),

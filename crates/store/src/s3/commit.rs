@@ -33,7 +33,7 @@ enum Found {
 
 /// The request that makes an object appear.
 enum Write<'a> {
-    Put { name: &'a str, bytes: Bytes },
+    Put { name: &'a str, class: Option<&'a str>, bytes: Bytes },
     Complete(&'a Parts<'a>),
 }
 
@@ -44,7 +44,9 @@ impl Write<'_> {
         wanted: &Summary,
     ) -> std::result::Result<Stored, ErrorKind> {
         match self {
-            Write::Put { name, bytes } => put(destination, name, bytes.clone(), wanted).await,
+            Write::Put { name, class, bytes } => {
+                put(destination, name, *class, bytes.clone(), wanted).await
+            }
             Write::Complete(parts) => parts.attempt(wanted).await,
         }
     }
@@ -122,7 +124,8 @@ fn unresolved(failure: StoreError, look: &StoreError) -> StoreError {
     failure.leaving_behind(format!("possibly the whole object ({})", look.kind()))
 }
 
-/// Writes a small object in one request.
+/// Writes a small object in one request. The storage class is for artifacts: a manifest in an
+/// archive could not be read back, nor listed with what it says.
 pub(super) async fn put_new(
     destination: &S3Destination,
     operation: Operation,
@@ -131,13 +134,16 @@ pub(super) async fn put_new(
 ) -> Result<Stored> {
     let name = destination.0.name_of(operation, key)?;
     let wanted = Summary::of(&bytes);
-    let write = Write::Put { name: &name, bytes };
+    let is_artifact = operation == Operation::Complete;
+    let class = destination.0.settings.storage_class.as_deref().filter(|_| is_artifact);
+    let write = Write::Put { name: &name, class, bytes };
     destination.create_only(operation, key, &wanted, write).await
 }
 
 async fn put(
     destination: &S3Destination,
     name: &str,
+    class: Option<&str>,
     bytes: Bytes,
     wanted: &Summary,
 ) -> std::result::Result<Stored, ErrorKind> {
@@ -152,7 +158,7 @@ async fn put(
         .key(name)
         .if_none_match("*")
         .content_type(CONTENT_TYPE)
-        .set_storage_class(settings.storage_class.as_deref().map(StorageClass::from))
+        .set_storage_class(class.map(StorageClass::from))
         .set_server_side_encryption(sse)
         .set_ssekms_key_id(kms_key)
         .body(ByteStream::from(bytes));

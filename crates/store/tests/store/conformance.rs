@@ -2,6 +2,7 @@
 
 use crate::fake_s3::{FakeS3, Quirks};
 use crate::servers;
+use bytes::Bytes;
 use lifeboat_store::conformance::{Extent, run};
 use lifeboat_store::{
     Checksum, Destination, ErrorKind, FileDestination, FileSettings, S3Destination, Sse, Summary,
@@ -93,6 +94,17 @@ async fn moto_reports_class_and_encryption_and_s3s_fs_does_not() {
             }
         }
     }
+}
+
+#[tokio::test]
+async fn a_record_beside_the_artifact_has_no_storage_class() {
+    let Some(moto) = servers::moto("a_record_has_no_storage_class").await else { return };
+    let mut settings = servers::settings(&moto.url, Checksum::Part);
+    settings.storage_class = Some("GLACIER".into());
+    let destination = S3Destination::open(settings).await.unwrap();
+    destination.put_new("record.json", Bytes::from_static(b"{}")).await.unwrap();
+    let info = destination.head("record.json").await.unwrap().unwrap();
+    assert_eq!(info.storage_class, None);
 }
 
 #[tokio::test]
