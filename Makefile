@@ -20,7 +20,7 @@ demo: build ## back up a real etcd into two places, bring it back, and prove it
 test: build ## every test, against real servers; names what it had to skip
 	@rm -f $(SKIPPED)
 	@$(SERVERS) --all
-	cargo test --workspace --quiet
+	cargo test --workspace --quiet --no-fail-fast
 	@deploy/check.sh
 	@if [ -s $(SKIPPED) ]; then echo "SKIPPED:"; sort -u $(SKIPPED); else echo "nothing was skipped"; fi
 
