@@ -61,7 +61,7 @@ exits! {
     /// The local disk is full, failing or not writable.
     LocalDisk = 30, "local-disk", "make room, or run elsewhere";
     /// Committed, with fewer copies than wanted.
-    Partial = 40, "partial", "the next run repairs it";
+    Partial = 40, "partial", "see to the destination; the next run writes there again";
     /// The newest verified backup is older than allowed.
     Stale = 41, "stale", "find out why backups stopped";
     /// A guard stopped a destructive act.
