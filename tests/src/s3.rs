@@ -1,5 +1,5 @@
 //! S3 servers on loopback: s3s-fs, which keeps objects in a folder; moto, which knows
-//! versions, locks and storage classes; and MinIO, the strictest, where somebody has built it.
+//! versions, locks and storage classes; and MinIO, the strictest.
 //!
 //! Invariants: they listen on 127.0.0.1 only; the credentials are fixed, made up and given to
 //! whoever asks; nothing of the caller's environment reaches a server.
@@ -38,8 +38,7 @@ pub enum S3Kind {
     S3sFs,
     /// Everything by name, in memory; does not check signatures.
     Moto,
-    /// Signatures, checksums, conditions, versions and locks, all enforced. Built on request
-    /// only (`tests/servers/get.sh minio`).
+    /// Signatures, checksums, conditions, versions and locks, all enforced.
     Minio,
 }
 

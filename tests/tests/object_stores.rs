@@ -530,3 +530,25 @@ fn moto_with(certificates: &Certificates, site: &Site) -> Result<(Server, String
     run(Command::new(python).args(["-c", put, &bucket]).arg(certificates.ca()))?;
     Ok((server, endpoint))
 }
+
+/// MinIO checks what it is sent: signatures, the full-object CRC-64/NVME of one PUT and of many
+/// parts, and that the key is free. Every setting is the default one.
+#[test]
+fn a_store_that_verifies_checksums_takes_the_defaults() {
+    let test = "a_store_that_verifies_checksums_takes_the_defaults";
+    let Some(minio) = or_skip(test, S3Server::start(S3Kind::Minio)) else { return };
+    minio.create_bucket("backups", Bucket::Plain).unwrap();
+    for content in [1 << 20, 12 << 20] {
+        let scene = Scene::start().unwrap();
+        fill(&scene.cluster, content);
+        let parts = format!("part_bytes = {PART_BYTES}\n");
+        let there =
+            bucket("minio", &minio.endpoint(), &format!("backups/{content}"), "writer", &parts);
+        scene.configure("\"all\"", &[disk("disk"), there]);
+        let _ = scene.run(&[]).code(0);
+        let _ = scene.lifeboat(&["fetch", "--from", "minio", "-o", "back.db"]).code(0);
+        let _ = scene.site.program("lifeboat-verify", &["back.db"]).code(0);
+        let (names, orphans) = scene.listed();
+        assert_eq!((names.len(), orphans), (1, 0));
+    }
+}
