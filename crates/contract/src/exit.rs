@@ -76,12 +76,6 @@ impl Exit {
     pub fn from_code(code: i32) -> Option<Exit> {
         Exit::ALL.iter().copied().find(|exit| i32::from(exit.code()) == code)
     }
-
-    /// Whether a scheduler may simply start the program again.
-    #[must_use]
-    pub fn is_retryable(self) -> bool {
-        matches!(self, Exit::Transient)
-    }
 }
 
 impl From<Exit> for ExitCode {

@@ -38,14 +38,6 @@ impl NewFile {
         }
     }
 
-    /// The same, given as directory and name.
-    ///
-    /// # Errors
-    /// As [`NewFile::create`].
-    pub fn create_in(dir: &Path, name: &str) -> Result<Self, Error> {
-        Self::create(&dir.join(name))
-    }
-
     /// Begins a file under a hidden name, which a rename can put over an older file.
     pub(crate) fn create_named(path: &Path) -> Result<Self, Error> {
         let partial = partial_path(path);

@@ -18,7 +18,6 @@ use crate::error::Error;
 use crate::{environment, find};
 use catalogue::{Backup, BackupName, Catalogue};
 use contract::Exit;
-use std::io::Write;
 use std::process::{Command, Stdio};
 
 /// Asks `lifeboat-catalogue` what all destinations hold.
@@ -96,11 +95,7 @@ pub(crate) fn print(text: &str) -> Result<(), Error> {
 }
 
 fn write(text: &str) -> Result<(), Error> {
-    let mut out = std::io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-        result => result.map_err(Error::Output),
-    }
+    contract::print(text).map_err(Error::Output)
 }
 
 pub(crate) fn print_json(value: &impl serde::Serialize) -> Result<(), Error> {

@@ -4,7 +4,6 @@ use crate::args::Args;
 use crate::error::Error;
 use config::Pipeline;
 use contract::{Clock, Exit};
-use std::io::Write;
 
 pub(crate) fn run(args: &Args) -> Result<Exit, Error> {
     let pipeline = Pipeline::load(args.common.config.as_deref())?;
@@ -15,8 +14,6 @@ pub(crate) fn run(args: &Args) -> Result<Exit, Error> {
     ))?;
     let mut text = serde_json::to_vec(&catalogue).map_err(|e| Error::Print(e.into()))?;
     text.push(b'\n');
-    match std::io::stdout().write_all(&text) {
-        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(Error::Print(e)),
-        _ => Ok(Exit::Ok),
-    }
+    contract::print(text).map_err(Error::Print)?;
+    Ok(Exit::Ok)
 }

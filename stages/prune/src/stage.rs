@@ -10,7 +10,6 @@ use config::Pipeline;
 use contract::facts::{PruneFacts, ReplicateFacts};
 use contract::{Clock, Exit, Failure, Job, Receipt};
 use std::collections::BTreeMap;
-use std::io::Write;
 
 pub(crate) fn run(args: &Args) -> Result<Exit, Error> {
     let pipeline = Pipeline::load(args.common.config.as_deref())?;
@@ -84,10 +83,7 @@ fn print(args: &Args, plans: &Plans) -> Result<(), Error> {
         true => serde_json::to_string_pretty(plans).map_err(|e| Error::Print(e.into()))? + "\n",
         false => page::of(plans),
     };
-    match std::io::stdout().write_all(text.as_bytes()) {
-        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(Error::Print(e)),
-        _ => Ok(()),
-    }
+    contract::print(text).map_err(Error::Print)
 }
 
 fn say(plans: &Plans, removed: &Removed, catalogues: &[DestinationCatalogue]) {

@@ -86,10 +86,8 @@ fn prove_file(args: &Args, pipeline: &Pipeline, file: &Path) -> Result<Exit, Err
         true => serde_json::to_string_pretty(&report).map_err(|e| Error::Print(e.into()))? + "\n",
         false => page::of(&report),
     };
-    match std::io::stdout().write_all(text.as_bytes()) {
-        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(Error::Print(e)),
-        _ => Ok(Exit::Ok),
-    }
+    contract::print(text).map_err(Error::Print)?;
+    Ok(Exit::Ok)
 }
 
 fn verifier(pipeline: &Pipeline, scratch_dir: Option<PathBuf>, trailer: Trailer) -> Verifier {
