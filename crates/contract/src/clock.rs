@@ -27,8 +27,15 @@ impl Clock {
     /// The time of day, to the millisecond: finer digits would only make names and JSON longer.
     #[must_use]
     pub fn now(&self) -> Timestamp {
-        #[expect(clippy::disallowed_methods, reason = "this is the clock")]
-        let now = self.fixed.unwrap_or_else(Timestamp::now);
+        let now = self.fixed.unwrap_or_else(system_time);
         Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
     }
+}
+
+/// The machine's time, bent in debug builds by as much as a test asks for.
+fn system_time() -> Timestamp {
+    #[expect(clippy::disallowed_methods, reason = "this is the clock")]
+    let now = Timestamp::now();
+    let offset = jiff::SignedDuration::from_secs(failpoint::clock_offset_seconds());
+    now.checked_add(offset).unwrap_or(now)
 }
