@@ -27,7 +27,7 @@ COPY . .
 ARG TARGETPLATFORM
 RUN --mount=type=cache,id=lifeboat-registry,target=/usr/local/cargo/registry \
     --mount=type=cache,id=lifeboat-target-${TARGETPLATFORM},target=/src/target,sharing=locked \
-    cargo build --release --locked --workspace --exclude lifeboat-tests --bins \
+    cargo build --release --locked --workspace --exclude lifeboat-tests --exclude lifeboat-bench --bins \
     && install -d /image/usr/bin /image/etc/ssl/certs /image/var/lib \
     && install -m 0644 /etc/ssl/certs/ca-certificates.crt /image/etc/ssl/certs/ \
     && install -m 0755 target/release/lifeboat /image/usr/bin/ \

@@ -7,6 +7,7 @@ SHELL := /bin/bash
 PROTOC := target/tools/protoc
 SERVERS := tests/servers/get.sh
 SKIPPED := target/skipped.txt
+BENCH_SERVERS := etcd-3.7 age zstd s3s-fs
 
 .PHONY: help
 help: ## list these commands
@@ -35,11 +36,27 @@ lint: $(PROTOC) ## formatting and lints
 
 .PHONY: release
 release: $(PROTOC) ## optimised programs, into target/release
-	cargo build --release --workspace --bins --exclude lifeboat-tests
+	cargo build --release --workspace --bins --exclude lifeboat-tests --exclude lifeboat-bench
+
+.PHONY: bench
+bench: release ## measured beside etcdctl and the scripts of today (BENCH_MB, BENCH_ROUNDS)
+	@$(SERVERS) $(BENCH_SERVERS) >/dev/null
+	cargo build --release --quiet --package lifeboat-bench
+	@target/release/lifeboat-bench $(SCENES)
+
+.PHONY: bench-docs
+bench-docs: ## the last results of `make bench`, into docs/benchmarks.md
+	@target/release/lifeboat-bench --docs docs/benchmarks.md
 
 .PHONY: static
 static: $(PROTOC) ## static programs for any Linux (musl), into target/static
 	deploy/static.sh
+
+.PHONY: man
+man: build ## the man pages of all programs, into target/man
+	@rm -rf target/man
+	@target/debug/lifeboat man target/man
+	@chmod 755 target/man && chmod 644 target/man/*
 
 .PHONY: deny
 deny: ## licences, advisories and duplicates of the dependencies (needs cargo-deny)

@@ -70,7 +70,7 @@ get_target
 make --no-print-directory --silent target/tools/protoc
 # cargo-zigbuild finds the `ziglang` package by the python3 that comes first in the PATH.
 PATH="$zig/bin:$PATH" CARGO_TARGET_DIR=target/static-build cargo zigbuild --release --locked \
-  --target "$TARGET" --workspace --exclude lifeboat-tests --bins
+  --target "$TARGET" --workspace --exclude lifeboat-tests --exclude lifeboat-bench --bins
 
 rm -rf "$OUT"
 mkdir -p "$OUT"
@@ -80,4 +80,11 @@ for name in lifeboat $(cd stages && printf 'lifeboat-%s\n' *); do
   assert_runs "$program"
   cp "$program" "$OUT/"
 done
-echo "static: $(find "$OUT" -type f | wc -l) programs in $OUT, $(du -sh "$OUT" | cut -f1) for $TARGET"
+# Their papers, which a program of another architecture cannot print here.
+if [ "${TARGET%%-*}" = "$(uname -m)" ]; then
+  mkdir "$OUT/completions"
+  for shell in bash zsh fish; do "$OUT/lifeboat" completions "$shell" >"$OUT/completions/lifeboat.$shell"; done
+  "$OUT/lifeboat" man "$OUT/man"
+  chmod 755 "$OUT/man" && chmod 644 "$OUT"/man/*
+fi
+echo "static: $(find "$OUT" -maxdepth 1 -type f | wc -l) programs in $OUT, $(du -sh "$OUT" | cut -f1) for $TARGET"

@@ -23,6 +23,7 @@ Begin with:
   mkdir -m 700 keys
   lifeboat keygen keys/identity.txt > keys/recipients.txt
                                        make a key; keep the identity away from this machine
+  lifeboat check                       can it work? what is to be mended?
   lifeboat run --dry-run               what would be done?
   lifeboat run                         make a backup
   lifeboat status                      am I safe?
@@ -35,6 +36,13 @@ const AFTER_RUN: &str = "\
 Exit codes: 0 every destination holds a proved copy, 40 enough of them do, but not all. Any other
 code is that of the stage that failed: 10 and 30 may be tried again, the rest need a person
 (docs/exit-codes.md). A failure before the commit leaves no backup behind.";
+
+const AFTER_CHECK: &str = "\
+It connects to etcd and begins a snapshot, writes, reads and deletes a small object in every
+destination, and makes no backup.
+
+Exit codes: 0 the next run can make a backup (also with warnings), else that of the failure which
+most needs a person: 3 configuration, 11 credentials, 30 this machine, 10 something does not answer.";
 
 const AFTER_STATUS: &str = "\
 Exit codes: 0 safe, 40 copies of the newest backup are missing, 41 the newest backup is older than
@@ -125,6 +133,9 @@ pub(crate) enum Verb {
     Run(RunArgs),
     /// Make a run directory with a plan, for stages that are started one by one
     Plan(PlanArgs),
+    /// Look at everything that could be wrong, and say what to mend
+    #[command(after_help = AFTER_CHECK)]
+    Check(OutputArgs),
     /// List the backups of the cluster in all destinations, newest first
     List(OutputArgs),
     /// Show everything about one backup, and how to bring it back
@@ -139,6 +150,10 @@ pub(crate) enum Verb {
     Wrap(WrapArgs),
     /// Write a commented pipeline.toml to begin with
     Init(InitArgs),
+    /// Print a completion script, for all programs: source <(lifeboat completions bash)
+    Completions(CompletionsArgs),
+    /// Write the man pages of all programs into a directory
+    Man(ManArgs),
     #[command(external_subcommand)]
     External(Vec<OsString>),
 }
@@ -217,4 +232,17 @@ pub(crate) struct InitArgs {
     /// The file to write; it must not exist
     #[arg(default_value = "pipeline.toml")]
     pub(crate) file: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CompletionsArgs {
+    /// The shell that is to understand it
+    pub(crate) shell: contract::Shell,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ManArgs {
+    /// The directory: verbs in section 1, programs of the stages in section 8, files private
+    #[arg(value_name = "DIR")]
+    pub(crate) into: PathBuf,
 }

@@ -1,6 +1,6 @@
 //! What can go wrong in the front.
 
-use contract::{Blame, Digest, Exit, Failure};
+use contract::{Blame, Exit, Failure, Tally};
 use std::io;
 use std::path::PathBuf;
 
@@ -24,6 +24,8 @@ pub(crate) enum Error {
     UnknownVerb { verb: String, near: Option<String> },
     #[error("cannot write {}: there is no directory {}", file.display(), directory.display())]
     NoDirectory { file: PathBuf, directory: PathBuf },
+    #[error("{} has too little room: {needed} bytes are needed and {free} are free", directory.display())]
+    NoRoom { directory: PathBuf, needed: u64, free: u64 },
     #[error("cannot start {program:?}")]
     Start { program: String, source: io::Error },
     #[error("cannot make a pipe")]
@@ -36,12 +38,14 @@ pub(crate) enum Error {
     Busy { cluster: String },
     #[error("{program} ended with exit code {code}")]
     Program { program: String, code: i32 },
+    #[error("{program} was killed by signal {signal}")]
+    Killed { program: String, signal: i32 },
     #[error("program {name:?} ended with {status}")]
     OwnProgram { name: String, status: String, exit: Exit },
     #[error("program {name:?} stopped reading after {bytes} bytes, before the end of its input")]
     NotRead { name: String, bytes: u64 },
     #[error("program {name:?} read {read} and wrote {wrote}")]
-    Changed { name: String, read: Digest, wrote: Digest },
+    Changed { name: String, read: Tally, wrote: Tally },
     #[error("there is no program {0:?} under [programs]")]
     UnknownProgram(String),
     #[error("{program} printed something that cannot be understood: {problem}")]
@@ -58,6 +62,8 @@ pub(crate) enum Error {
     NoCopy { backup: String, why: String, exit: Exit },
     #[error("{backup} was made with program {program:?}, which only you can undo")]
     CannotUndo { backup: String, program: String },
+    #[error("{}", unfit(.0))]
+    Unfit(Box<contract::Finding>),
     #[error("cannot write the output")]
     Output(#[source] io::Error),
 }
@@ -80,6 +86,7 @@ impl Failure for Error {
             Error::Start { .. } | Error::Garbled { .. } => Exit::Bug,
             Error::Busy { .. } => Exit::Busy,
             Error::Program { code, .. } => Exit::from_code(*code).unwrap_or(Exit::Bug),
+            Error::Killed { .. } => Exit::Transient,
             Error::OwnProgram { exit, .. } => *exit,
             Error::NotRead { .. } | Error::Changed { .. } => Exit::Corrupt,
             Error::NoBackup { exit, .. } => *exit,
@@ -87,7 +94,11 @@ impl Failure for Error {
             Error::NoneVerified { .. } => Exit::Corrupt,
             Error::NoCopy { exit, .. } => *exit,
             Error::CannotUndo { .. } => Exit::Unsupported,
-            Error::Output(_) => Exit::LocalDisk,
+            Error::Unfit(finding) => {
+                let code = finding.exit.unwrap_or(Exit::Bug.code());
+                Exit::from_code(code.into()).unwrap_or(Exit::Bug)
+            }
+            Error::Output(_) | Error::NoRoom { .. } => Exit::LocalDisk,
         }
     }
 
@@ -111,7 +122,11 @@ impl Failure for Error {
             }
             Error::Directory { .. } => Some("name a directory that exists with -C".into()),
             Error::NoDirectory { .. } => Some("make it first, or choose another place".into()),
+            Error::NoRoom { .. } => Some("make room, or choose another place".into()),
             Error::Program { .. } => Some("look at what it said above".into()),
+            Error::Killed { .. } => {
+                Some("run it again; if it is killed again, look at this machine's memory".into())
+            }
             Error::Busy { .. } => Some("wait for it; the lock goes with its process".into()),
             Error::NoBackup { unreadable, .. } if !unreadable.is_empty() => {
                 Some(format!("`lifeboat list` says why {} could not be read", unreadable.join(", ")))
@@ -143,6 +158,7 @@ impl Failure for Error {
                 "a program that changes the bytes needs a suffix under [programs.{name}]; any \
                  other one must write what it read"
             )),
+            Error::Unfit(finding) => finding.next.clone(),
             Error::NotRead { .. } => Some("a step must read its input to the end".into()),
             _ => None,
         }
@@ -165,5 +181,12 @@ fn plural_broken(copies: usize) -> String {
     match copies {
         1 => "the only copy is broken or suspect".into(),
         n => format!("all {n} copies are broken or suspect"),
+    }
+}
+
+fn unfit(finding: &contract::Finding) -> String {
+    match finding.about.as_str() {
+        "" => finding.detail.clone(),
+        about => format!("{about}: {}", finding.detail),
     }
 }

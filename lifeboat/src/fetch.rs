@@ -35,11 +35,14 @@ pub(crate) fn fetch(common: &Common, args: &FetchArgs) -> Result<ExitCode, Error
     let catalogue = read_catalogue(common)?;
     let backup = choose(&catalogue, &args.backup)?;
     let copies = verified_copies(&catalogue, &backup, args.from.as_deref())?;
+    let needed = copies.iter().map(|(_, manifest)| bytes_of(manifest, args.raw)).max();
+    must_fit(&output, needed.unwrap_or_default())?;
     let deadline = Instant::now() + pipeline.run.deadline.get();
     let drawing = Drawing::new(common.logs_are_human(), !args.no_progress);
     let home = pipeline.run.state_dir.join(&pipeline.cluster).join("fetches");
     let mut last = Exit::Bug.code();
-    for (destination, manifest) in copies {
+    let mut copies = copies.into_iter().peekable();
+    while let Some((destination, manifest)) = copies.next() {
         let outcome =
             Attempt { common, args, home: &home, destination, manifest }.run(deadline, &drawing)?;
         let Some(cause) = &outcome.cause else {
@@ -48,19 +51,43 @@ pub(crate) fn fetch(common: &Common, args: &FetchArgs) -> Result<ExitCode, Error
         };
         last = outcome.code;
         let (causes, hint) = (&cause.causes, &cause.hint);
-        tracing::error!(
-            code = last,
-            causes,
-            hint,
+        let goes_on = copies.peek().is_some() && another_copy_may_help(&outcome);
+        let what = format!(
             "{backup} could not be brought back from {destination}: {} failed: {}",
-            cause.stage,
-            cause.message
+            cause.stage, cause.message
         );
-        if !another_copy_may_help(&outcome) {
+        // What another copy may make good is no failure yet.
+        match goes_on {
+            true => tracing::warn!(code = last, causes, hint, "{what}; trying the next copy"),
+            false => tracing::error!(code = last, causes, hint, "{what}"),
+        }
+        if !goes_on {
             break;
         }
     }
     Ok(ExitCode::from(last))
+}
+
+/// How large the file will be.
+fn bytes_of(manifest: &Manifest, raw: bool) -> u64 {
+    let captured = manifest.steps.iter().find(|step| step.stage == "capture");
+    match captured.filter(|_| !raw) {
+        Some(step) => step.output.bytes,
+        None => manifest.artifact.bytes,
+    }
+}
+
+/// An hour of downloading for a file that does not fit is an hour too much.
+fn must_fit(output: &Path, needed: u64) -> Result<(), Error> {
+    let Some(directory) = output.parent() else { return Ok(()) };
+    // Where nobody can tell how much is free, the write will.
+    match contract::Place::look(directory) {
+        Ok(place) if place.free_bytes < needed => {
+            let free = place.free_bytes;
+            Err(Error::NoRoom { directory: directory.to_path_buf(), needed, free })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Another copy has other bytes and another store, but the same recipients and the same disk.
@@ -120,6 +147,7 @@ impl Attempt<'_> {
             })
             .collect();
         let outcome = chain::run(&links?, deadline, drawing);
+        failpoint::pass("fetch.chain_ended");
         // Receipts of a fetch prove nothing to anybody later.
         if let Err(e) = std::fs::remove_dir_all(run_dir.path()) {
             tracing::warn!("cannot remove {}: {e}", run_dir.path().display());

@@ -5,6 +5,9 @@ use crate::error::Error;
 
 pub(crate) fn init(args: &InitArgs) -> Result<(), Error> {
     durable::write_new(&args.file, config::REFERENCE.as_bytes())?;
-    tracing::info!("wrote {}; name your cluster and its destinations in it", args.file.display());
+    tracing::info!(
+        "wrote {}; name your cluster and its destinations in it, then run: lifeboat check",
+        args.file.display()
+    );
     Ok(())
 }

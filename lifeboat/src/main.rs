@@ -6,6 +6,7 @@
 //! known here runs `lifeboat-VERB`, as git does.
 
 mod chain;
+mod check;
 mod cli;
 mod environment;
 mod error;
@@ -13,6 +14,7 @@ mod fetch;
 mod find;
 mod init;
 mod lock;
+mod papers;
 mod planning;
 mod run;
 mod views;
@@ -29,6 +31,9 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     contract::init_logs(cli.common.log, "lifeboat");
+    if let Err(failure) = contract::enough_files() {
+        return report(&failure).into();
+    }
     // The panic message is on stderr already; the exit code must still come from the table.
     match catch_unwind(AssertUnwindSafe(|| dispatch(&cli))) {
         Ok(Ok(code)) => code,
@@ -43,12 +48,15 @@ fn dispatch(cli: &Cli) -> Result<ExitCode, Error> {
     match &cli.verb {
         Verb::Run(args) => run::run(common, args),
         Verb::Plan(args) => run::plan(common, args),
+        Verb::Check(args) => check::check(common, args),
         Verb::List(args) => views::list(common, args).map(ExitCode::from),
         Verb::Show(args) => views::show(common, args).map(ExitCode::from),
         Verb::Status(args) => views::status(common, args).map(ExitCode::from),
         Verb::Fetch(args) => fetch::fetch(common, args),
         Verb::Wrap(args) => wrap::wrap(common, args).map(ExitCode::from),
         Verb::Init(args) => init::init(args).map(|()| Exit::Ok.into()),
+        Verb::Completions(args) => papers::completions(args).map(|()| Exit::Ok.into()),
+        Verb::Man(args) => papers::man(args).map(|()| Exit::Ok.into()),
         Verb::External(words) => find::become_stage(common, words),
     }
 }

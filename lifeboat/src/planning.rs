@@ -1,11 +1,13 @@
 //! Makes the plan of a run: who, when, which steps, after which backup.
 
+use crate::chain::COMMIT;
 use crate::cli::Common;
 use crate::views::read_catalogue_within;
 use catalogue::{Catalogue, State, TIER_DEFAULT};
 use config::Pipeline;
-use contract::{Clock, Plan, Previous, RunId, Step};
+use contract::{Clock, Plan, Previous, RunDir, RunId, Step};
 use jiff::Timestamp;
+use std::path::Path;
 
 /// How long a destination may hold up the beginning of a run.
 const LOOK_LIMIT: &str = "20s";
@@ -35,16 +37,59 @@ fn step(pipeline: &Pipeline, name: &str) -> Step {
     Step { name: name.to_owned(), program: program.map(|p| p.command.clone()), suffix }
 }
 
+/// What the last backup was, in the run's own state directory.
+const LAST_BACKUP: &str = "last-backup.json";
+
 /// The newest backup that the destinations show now. A destination that cannot be read must not
-/// stop a backup from being made: then the link is missing, and a warning says so.
-pub(crate) fn previous(common: &Common) -> Option<Previous> {
-    match read_catalogue_within(common, LOOK_LIMIT) {
-        Ok(catalogue) => newest(&catalogue),
+/// stop a backup from being made; then the one that this machine made last counts, as far as it
+/// knows, so that another etcd cannot slip in behind a destination's bad moment.
+pub(crate) fn previous(common: &Common, home: &Path) -> Option<Previous> {
+    let (seen, is_dark) = match read_catalogue_within(common, LOOK_LIMIT) {
+        Ok(catalogue) => {
+            let is_dark = catalogue.destinations.iter().any(|d| d.problem.is_some());
+            (newest(&catalogue), is_dark)
+        }
         Err(e) => {
             tracing::warn!("the destinations could not be read before the run: {e}");
+            (None, true)
+        }
+    };
+    // Destinations that can be read and are empty are a new beginning.
+    seen.or_else(|| if is_dark { remembered(home) } else { None })
+}
+
+fn remembered(home: &Path) -> Option<Previous> {
+    let text = std::fs::read(home.join(LAST_BACKUP)).ok()?;
+    match serde_json::from_slice(&text) {
+        Ok(previous) => Some(previous),
+        Err(e) => {
+            tracing::warn!("{} cannot be read: {e}", home.join(LAST_BACKUP).display());
             None
         }
     }
+}
+
+/// Keeps what the run has committed for [`previous`]. The backup is made: a failure is only told.
+pub(crate) fn remember(home: &Path, plan: &Plan, run_dir: &RunDir) {
+    let Some(last) = committed(plan, run_dir) else { return };
+    let text = serde_json::to_vec_pretty(&last).unwrap_or_default();
+    if let Err(e) = durable::replace(&home.join(LAST_BACKUP), &text) {
+        tracing::warn!("{} cannot be written: {e}", home.join(LAST_BACKUP).display());
+    }
+}
+
+fn committed(plan: &Plan, run_dir: &RunDir) -> Option<Previous> {
+    let fact = |stage: &str, name: &str| {
+        let receipt = run_dir.receipt(plan.position(stage)?, stage).ok()??;
+        receipt.facts.get(name).cloned()
+    };
+    let text = |stage, name| Some(fact(stage, name)?.as_str()?.to_owned());
+    Some(Previous {
+        backup: text(COMMIT, "backup")?,
+        manifest_sha256: text(COMMIT, "manifest_sha256")?,
+        cluster_id: text("capture", "cluster_id")?,
+        revision: fact("verify", "revision")?.as_i64()?,
+    })
 }
 
 fn newest(catalogue: &Catalogue) -> Option<Previous> {

@@ -7,7 +7,7 @@ use crate::chain::{self, COMMIT, Drawing, Outcome};
 use crate::cli::{Common, PlanArgs, RunArgs};
 use crate::error::Error;
 use crate::views::{print, print_json};
-use crate::{find, lock, planning};
+use crate::{check, find, lock, planning};
 use catalogue::{BackupName, Manifest};
 use config::Pipeline;
 use contract::{Clock, Exit, Plan, RunDir};
@@ -16,6 +16,10 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
+
+/// How often bytes that fail a check are captured, the first time included. Two members, or one
+/// member twice, that send wrong bytes are no accident: a person has to look.
+const CORRUPT_ATTEMPTS_MAX: u32 = 2;
 
 /// What a run leaves behind: `report.json` in its directory, and the JSON of `run --json`.
 #[derive(Debug, Serialize)]
@@ -40,7 +44,9 @@ pub(crate) fn run(common: &Common, args: &RunArgs) -> Result<ExitCode, Error> {
         return dry_run(&pipeline, &planning::plan(&pipeline, clock), args.json);
     }
     let home = pipeline.run.state_dir.join(&pipeline.cluster);
+    check::must_be_fit(&pipeline)?;
     let _lock = lock::take(&home, &pipeline.cluster)?;
+    failpoint::pass("run.locked");
     let drawing = Drawing::new(common.logs_are_human(), !args.no_progress);
     let attempts = Attempts { common, pipeline: &pipeline, home: &home, clock, json: args.json };
     let report = attempts.run(&drawing)?;
@@ -52,7 +58,8 @@ pub(crate) fn run(common: &Common, args: &RunArgs) -> Result<ExitCode, Error> {
 pub(crate) fn plan(common: &Common, args: &PlanArgs) -> Result<ExitCode, Error> {
     let pipeline = common.pipeline()?;
     let mut plan = planning::plan(&pipeline, Clock::system());
-    plan.previous = planning::previous(common);
+    let home = pipeline.run.state_dir.join(&pipeline.cluster);
+    plan.previous = planning::previous(common, &home);
     RunDir::create(&args.run_dir, &plan)?;
     if let Some(dir) = &args.fifos {
         make_fifos(dir, &plan)?;
@@ -88,18 +95,27 @@ impl Attempts<'_> {
     fn run(&self, drawing: &Drawing) -> Result<Report, Error> {
         let started_at = self.clock.now();
         let deadline = Instant::now() + self.pipeline.run.deadline.get();
-        let previous = planning::previous(self.common);
+        let previous = planning::previous(self.common, self.home);
         let mut avoid = Vec::new();
         let mut attempt = 1;
+        let mut corrupt = 0;
         loop {
             let mut plan = planning::plan(self.pipeline, self.clock);
             plan.previous.clone_from(&previous);
             let run_dir = RunDir::create(&self.home.join("runs").join(plan.run.as_str()), &plan)?;
             let links = links(self.common, &plan, &run_dir, &avoid)?;
             let outcome = chain::run(&links, deadline, drawing)?;
+            failpoint::pass("run.chain_ended");
             let report = self.report(&plan, &outcome, attempt, started_at);
             let left = leave(&run_dir, &report);
-            let last = attempt >= self.pipeline.run.attempts || Instant::now() >= deadline;
+            if outcome.succeeded(COMMIT) {
+                planning::remember(self.home, &plan, &run_dir);
+            }
+            failpoint::pass("run.reported");
+            corrupt += u32::from(outcome.code == Exit::Corrupt.code());
+            let last = attempt >= self.pipeline.run.attempts
+                || corrupt >= CORRUPT_ATTEMPTS_MAX
+                || Instant::now() >= deadline;
             match &outcome.cause {
                 Some(cause) if left.is_ok() && !last && may_begin_anew(&outcome) => {
                     tracing::warn!(
@@ -112,7 +128,7 @@ impl Attempts<'_> {
                 }
                 _ => {
                     // What became of the backup is told even if there is no room for the report.
-                    tell(&report, self.json)?;
+                    tell(&report, self.json);
                     return left.map(|()| report);
                 }
             }
@@ -182,10 +198,12 @@ fn leave(run_dir: &RunDir, report: &Report) -> Result<(), Error> {
     Ok(durable::write_new(&run_dir.path().join("report.json"), &text)?)
 }
 
-/// One line for a success; the root cause and the next step for a failure.
-fn tell(report: &Report, json: bool) -> Result<(), Error> {
-    if json {
-        print_json(report)?;
+/// One line for a success; the root cause and the next step for a failure. That nobody can be
+/// told changes nothing about the backup.
+fn tell(report: &Report, json: bool) {
+    if json && let Err(e) = print_json(report) {
+        let causes = std::error::Error::source(&e).map(ToString::to_string);
+        tracing::warn!(causes, "{e}; the same is in report.json of the run");
     }
     let name = report.backup.as_ref().map(ToString::to_string);
     match (&report.cause, &name) {
@@ -211,7 +229,6 @@ fn tell(report: &Report, json: bool) -> Result<(), Error> {
             );
         }
     }
-    Ok(())
 }
 
 /// Takes away the oldest run directories. They are only for looking back: a failure to remove one
@@ -226,6 +243,7 @@ fn forget_old_runs(home: &Path, keep: usize) {
         if let Err(e) = std::fs::remove_dir_all(old) {
             tracing::warn!("cannot remove the old run directory {}: {e}", old.display());
         }
+        failpoint::pass("run.old_directory_removed");
     }
 }
 

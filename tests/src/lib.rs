@@ -9,9 +9,12 @@
 //! (the files in `tests/tests` do).
 
 pub mod binaries;
+pub mod checker;
 pub mod cluster;
 mod error;
+pub mod fault_s3;
 pub mod load;
+pub mod lying_etcd;
 pub mod objects;
 mod ports;
 mod process;
@@ -20,10 +23,13 @@ pub mod s3;
 pub mod servers;
 pub mod site;
 pub mod skips;
+pub mod store_scene;
+pub mod soak;
 pub mod tls;
 
 pub use cluster::{Cluster, ClusterSpec};
 pub use error::Error;
+pub use fault_s3::FaultS3;
 pub use objects::LoadSpec;
 pub use process::{Server, run, wait_until};
 pub use running::Running;

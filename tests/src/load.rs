@@ -8,7 +8,7 @@
 //! Does not: check what etcd has afterwards.
 
 use crate::cluster::User;
-use crate::objects::{Compaction, LoadSpec, Operation};
+use crate::objects::{Compaction, LoadSpec, Operation, Random};
 use crate::{Error, tls};
 use etcd_client::{
     Certificate, Client, CompactionOptions, ConnectOptions, Identity, LeaseGrantOptions,
@@ -68,6 +68,28 @@ pub fn load(connection: &Connection, spec: &LoadSpec) -> Result<LoadReport, Erro
         };
         loader.send_all(spec).await?;
         Ok(loader.report)
+    })
+}
+
+/// Puts values of so many bytes in all that do not get smaller, from a fixed seed.
+///
+/// # Errors
+/// [`Error::Load`] with etcd's answer; what was sent before it stays.
+pub fn load_noise(connection: &Connection, bytes: usize) -> Result<(), Error> {
+    const VALUE_BYTES: usize = 1 << 20;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(Error::io("start", Path::new("a runtime")))?;
+    runtime.block_on(async {
+        let mut client = connect(connection).await?;
+        let mut random = Random::new(0xB0A7);
+        for index in 0..bytes.div_ceil(VALUE_BYTES) {
+            let key = format!("/noise/{index}");
+            let put = client.put(key.clone(), random.bytes(VALUE_BYTES), None).await;
+            put.map_err(failed(|| format!("put {key}")))?;
+        }
+        Ok(())
     })
 }
 

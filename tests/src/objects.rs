@@ -9,14 +9,14 @@
 
 mod kubernetes;
 mod protobuf;
-mod random;
+pub(crate) mod random;
 #[cfg(test)]
 mod tests;
 
 pub use kubernetes::Kind;
 
 use kubernetes::{base_objects, event, object};
-use random::Random;
+pub(crate) use random::Random;
 use std::collections::BTreeMap;
 
 /// Lives long enough for every test; nothing expires while one looks.

@@ -68,6 +68,12 @@ impl Process {
         Process::all().filter(|p| p.parent == parent).collect()
     }
 
+    /// Those that run in this folder, whoever started them.
+    #[must_use]
+    pub fn working_in(folder: &Path) -> Vec<Process> {
+        Process::all().filter(|p| p.works_in(folder)).collect()
+    }
+
     fn all() -> impl Iterator<Item = Process> {
         let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
         let pids = entries.filter_map(|e| e.file_name().to_str()?.parse().ok());

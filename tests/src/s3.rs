@@ -103,6 +103,12 @@ impl S3Server {
         format!("http://127.0.0.1:{}", self.port)
     }
 
+    /// The port that it listens on.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     /// Which one it is.
     #[must_use]
     pub fn kind(&self) -> S3Kind {

@@ -143,6 +143,11 @@ impl Site {
         self.env.push((name.to_owned(), value.to_owned()));
     }
 
+    /// Takes a variable away again.
+    pub fn unset(&mut self, name: &str) {
+        self.env.retain(|(known, _)| known != name);
+    }
+
     /// A command for a program of ours, in this directory and with these variables.
     ///
     /// # Panics

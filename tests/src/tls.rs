@@ -34,6 +34,18 @@ pub enum Validity {
     Current,
     /// It ended years ago.
     Expired,
+    /// It begins in a distant year.
+    NotYet,
+}
+
+impl Validity {
+    fn apply(self, params: &mut CertificateParams) {
+        match self {
+            Validity::Current => {}
+            Validity::Expired => params.not_after = rcgen::date_time_ymd(2020, 1, 1),
+            Validity::NotYet => params.not_before = rcgen::date_time_ymd(2200, 1, 1),
+        }
+    }
 }
 
 impl Certificates {
@@ -80,9 +92,23 @@ impl Certificates {
     /// [`Error::Certificate`] or [`Error::File`]; each name can be issued once.
     pub fn issue_client(&self, name: &str, validity: Validity) -> Result<Identity, Error> {
         let mut params = leaf(name, &[ExtendedKeyUsagePurpose::ClientAuth], Vec::new())?;
-        if validity == Validity::Expired {
-            params.not_after = rcgen::date_time_ymd(2020, 1, 1);
-        }
+        validity.apply(&mut params);
+        self.sign(name, &params)
+    }
+
+    /// Makes another server certificate, which holds for `host` only.
+    ///
+    /// # Errors
+    /// [`Error::Certificate`] or [`Error::File`]; each name can be issued once.
+    pub fn issue_server_for(
+        &self,
+        name: &str,
+        host: &str,
+        validity: Validity,
+    ) -> Result<Identity, Error> {
+        let usages = [ExtendedKeyUsagePurpose::ServerAuth];
+        let mut params = leaf(name, &usages, vec![host.to_owned()])?;
+        validity.apply(&mut params);
         self.sign(name, &params)
     }
 

@@ -63,8 +63,8 @@ fn write(site: &Site, name: &str, bytes: &[u8]) {
 }
 
 #[test]
-fn a_damaged_snapshot_is_no_snapshot() {
-    let Some(site) = with_backup("a_damaged_snapshot_is_no_snapshot") else { return };
+fn i05_i06_f16_a_damaged_snapshot_is_no_snapshot() {
+    let Some(site) = with_backup("i05_i06_f16_a_damaged_snapshot_is_no_snapshot") else { return };
     let _ = site.lifeboat(&["fetch", "latest", "-o", "good.db"]).code(0);
     let good = fs::read(site.path("good.db")).unwrap();
     let flipped = |at: usize| {
@@ -120,8 +120,8 @@ fn without_its_trailer(site: &Site, bytes: &[u8], refusals: &mut Refusals) {
 }
 
 #[test]
-fn a_backup_is_only_opened_by_what_opens_it() {
-    let Some(site) = with_backup("a_backup_is_only_opened_by_what_opens_it") else { return };
+fn f44_a_backup_is_only_opened_by_what_opens_it() {
+    let Some(site) = with_backup("f44_a_backup_is_only_opened_by_what_opens_it") else { return };
     let mut refusals = Refusals::default();
     let made = site.lifeboat(&["keygen", "keys/another.txt"]).code(0).stdout;
     let fetch = |more: &[&str]| {
@@ -152,8 +152,8 @@ fn a_backup_is_only_opened_by_what_opens_it() {
 }
 
 #[test]
-fn a_manifest_is_believed_only_where_it_fits() {
-    let Some(site) = with_backup("a_manifest_is_believed_only_where_it_fits") else { return };
+fn f47_i12_i25_a_manifest_is_believed_only_where_it_fits() {
+    let Some(site) = with_backup("f47_i12_i25_a_manifest_is_believed_only_where_it_fits") else { return };
     let manifest = site.objects("region_a", ".json").remove(0);
     let text = fs::read_to_string(&manifest).unwrap();
     let json: serde_json::Value = serde_json::from_str(&text).unwrap();
@@ -219,8 +219,8 @@ fn renamed(site: &Site, manifest: &Path, refusals: &mut Refusals) {
 }
 
 #[test]
-fn a_damaged_artifact_is_refused_by_the_step_that_sees_it() {
-    let test = "a_damaged_artifact_is_refused_by_the_step_that_sees_it";
+fn f45_f46_i15_a_damaged_artifact_is_refused_by_the_step_that_sees_it() {
+    let test = "f45_f46_i15_a_damaged_artifact_is_refused_by_the_step_that_sees_it";
     let Some(site) = with_backup(test) else { return };
     let artifact = fs::read(site.objects("region_a", ".age").remove(0)).unwrap();
     let mut refusals = Refusals::default();
@@ -260,7 +260,7 @@ fn a_damaged_artifact_is_refused_by_the_step_that_sees_it() {
 }
 
 #[test]
-fn a_configuration_is_right_or_refused() {
+fn f51_a_configuration_is_right_or_refused() {
     let site = Site::without_cluster().unwrap();
     let mut refusals = Refusals::default();
     let good = shipped();
@@ -328,7 +328,7 @@ fn a_configuration_is_right_or_refused() {
 }
 
 #[test]
-fn a_configuration_that_is_not_there() {
+fn f51_a_configuration_that_is_not_there() {
     let mut site = Site::without_cluster().unwrap();
     let mut refusals = Refusals::default();
     let ran = site.lifeboat(&["--config", "no-such.toml", "run"]);
@@ -351,8 +351,8 @@ fn a_configuration_that_is_not_there() {
 }
 
 #[test]
-fn an_etcd_that_cannot_be_used() {
-    let test = "an_etcd_that_cannot_be_used";
+fn f20_i23_an_etcd_that_cannot_be_used() {
+    let test = "f20_i23_an_etcd_that_cannot_be_used";
     let Some(version) = or_skip(test, Etcd::newest()) else { return };
     let spec = ClusterSpec::new(&version).tls().auth("hunter2");
     let (cluster, mut site) = small(&spec).unwrap();
@@ -435,8 +435,8 @@ fn a_command_that_makes_no_sense() {
 }
 
 #[test]
-fn what_is_asked_for_is_not_there() {
-    let Some(mut site) = with_backup("what_is_asked_for_is_not_there") else { return };
+fn i22_what_is_asked_for_is_not_there() {
+    let Some(mut site) = with_backup("i22_what_is_asked_for_is_not_there") else { return };
     let mut refusals = Refusals::default();
     let name = site.manifests("region_a")[0]["backup"].as_str().unwrap().to_owned();
     refusals.expect("no such", &site.lifeboat(&["show", "1999"]), 41, &["no backup \"1999\""]);

@@ -53,7 +53,7 @@ const KILLS: [(&str, &[&str]); 3] = [
 ];
 
 #[test]
-fn a_killed_stage_is_named_and_leaves_no_backup() {
+fn f01_f02_f03_a_killed_stage_is_named_and_leaves_no_backup() {
     let Some((_cluster, site)) = cluster_and_site("kill_stages", 1, PIPES_FULL) else { return };
     for (held_before, victims) in KILLS {
         site.hold_before(held_before);
@@ -74,7 +74,7 @@ fn a_killed_stage_is_named_and_leaves_no_backup() {
 
 /// Pruning is not worth a backup: it fails by itself, after the commit.
 #[test]
-fn a_prune_that_is_killed_does_not_cost_the_backup() {
+fn f05_a_prune_that_is_killed_does_not_cost_the_backup() {
     let Some((_cluster, site)) = cluster_and_site("kill_prune", 1, PIPES_FULL) else { return };
     site.hold_before("compress");
     let mut running = site.run_until_held();
@@ -87,7 +87,7 @@ fn a_prune_that_is_killed_does_not_cost_the_backup() {
 }
 
 #[test]
-fn a_signal_ends_the_run_with_all_its_children() {
+fn f07_a_signal_ends_the_run_with_all_its_children() {
     let Some((_cluster, site)) = cluster_and_site("signals", 1, PIPES_FULL) else { return };
     for (signal, code) in [(Signal::TERM, 143), (Signal::INT, 130)] {
         for held_before in ["verify", "replicate"] {
@@ -109,7 +109,7 @@ fn a_signal_ends_the_run_with_all_its_children() {
 
 /// The children go on: nobody tells them, and what they do is whole by itself.
 #[test]
-fn without_its_parent_the_chain_ends_by_itself() {
+fn f53_without_its_parent_the_chain_ends_by_itself() {
     let Some((_cluster, site)) = cluster_and_site("kill_lifeboat", 1, PIPES_FULL) else { return };
     site.hold_before("compress");
     let mut running = site.run_until_held();
@@ -126,7 +126,7 @@ fn without_its_parent_the_chain_ends_by_itself() {
 }
 
 #[test]
-fn a_second_run_of_the_cluster_is_turned_away() {
+fn f41_a_second_run_of_the_cluster_is_turned_away() {
     let Some((_cluster, site)) = cluster_and_site("two_runs", 1, PIPES_FULL) else { return };
     site.hold_before("compress");
     let mut first = site.run_until_held();
@@ -142,7 +142,7 @@ fn a_second_run_of_the_cluster_is_turned_away() {
 }
 
 #[test]
-fn an_etcd_that_dies_or_stalls_is_named() {
+fn f13_f25_an_etcd_that_dies_or_stalls_is_named() {
     let Some((mut cluster, mut site)) = cluster_and_site("etcd_dies", 1, WINDOW_FULL) else {
         return;
     };
@@ -192,7 +192,7 @@ fn held_member(site: &Site, cluster: &Cluster, running: &mut Running, attempt: u
 }
 
 #[test]
-fn a_stream_that_breaks_is_begun_anew_from_another_member() {
+fn f13_f16_a_stream_that_breaks_is_begun_anew_from_another_member() {
     let Some((mut cluster, mut site)) = cluster_and_site("failover", 3, WINDOW_FULL) else {
         return;
     };
@@ -286,7 +286,7 @@ fn can_mount(test: &str) -> bool {
 }
 
 #[test]
-fn a_full_disk_publishes_nothing() {
+fn f09_a_full_disk_publishes_nothing() {
     let Some((_cluster, site)) = cluster_and_site("disk_full", 1, PIPES_FULL) else { return };
     if !can_mount("disk_full") {
         return;
@@ -320,7 +320,7 @@ fn a_full_disk_publishes_nothing() {
 }
 
 #[test]
-fn a_destination_that_cannot_be_written_is_left_out_or_stops_the_run() {
+fn f36_f12_a_destination_that_cannot_be_written_is_left_out_or_stops_the_run() {
     let Some((_cluster, mut site)) = cluster_and_site("bad_destination", 1, 300) else { return };
     // Below a regular file nobody can make a directory, not even root.
     site.write("blocker", b"");
@@ -371,7 +371,7 @@ fn everything(site: &Site) -> [Vec<PathBuf>; 2] {
 }
 
 #[test]
-fn prune_keeps_what_the_policy_wants_and_touches_nothing_else() {
+fn i07_i08_i09_prune_keeps_what_the_policy_wants_and_touches_nothing_else() {
     let Some(version) = or_skip("prune", Etcd::newest()) else { return };
     let cluster = ClusterSpec::new(&version).start().unwrap();
     let _ = cluster.load(&LoadSpec::default()).unwrap();

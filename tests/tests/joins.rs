@@ -34,7 +34,7 @@ fn receipt_path(run: &str, stage: &str) -> String {
 }
 
 #[test]
-fn pipes_leave_a_whole_chain_of_private_receipts() {
+fn i22_i23_pipes_leave_a_whole_chain_of_private_receipts() {
     let Some((_cluster, site)) = cluster_and_site("pipes") else { return };
     let _ = site.lifeboat(&["run"]).code(0);
     let runs: Vec<PathBuf> = std::fs::read_dir(site.path("state/demo/runs"))
@@ -134,7 +134,7 @@ fn fifos_join_stages_that_start_in_any_order() {
 }
 
 #[test]
-fn a_stage_that_dies_between_fifos_takes_the_run_with_it() {
+fn f01_f02_a_stage_that_dies_between_fifos_takes_the_run_with_it() {
     let Some((cluster, mut site)) = cluster_and_site("fifos_broken") else { return };
     // capture waits for a member that does not answer.
     cluster.pause(0).unwrap();
@@ -183,7 +183,7 @@ fn run_up_to_replicate(site: &Site) {
 }
 
 #[test]
-fn files_join_the_steps_of_a_job() {
+fn i04_f04_files_join_the_steps_of_a_job() {
     let Some((_cluster, mut site)) = cluster_and_site("files") else { return };
     run_up_to_replicate(&site);
     for file in FILES {
@@ -247,18 +247,31 @@ fn lose(site: &Site, stage: &str) {
 }
 
 const ANOTHER_RUN: &str = "01arz3ndektsv4rrffq69g5fav";
+const ANOTHER_CRC: &str = "0123456789abcdef";
 const ANOTHER_HASH: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
 /// Each of them must keep `replicate` from committing.
-const DAMAGES: [Damage; 21] = [
+const DAMAGES: [Damage; 23] = [
     ("encrypt left none", |s| lose(s, "encrypt"), 10, "stage \"encrypt\" ended without a receipt"),
     ("verify left none", |s| lose(s, "verify"), 10, "stage \"verify\" ended without a receipt"),
     ("capture left none", |s| lose(s, "capture"), 10, "stage \"capture\" ended without a receipt"),
     (
+        "another tally",
+        |s| change_receipt(s, "encrypt", "/output/crc64", ANOTHER_CRC.into()),
+        20,
+        "stage \"encrypt\" wrote",
+    ),
+    (
         "another digest",
         |s| change_receipt(s, "encrypt", "/output/sha256", ANOTHER_HASH.into()),
         20,
-        "stage \"encrypt\" wrote",
+        "the receipts name an artifact with SHA-256 e3b0c442",
+    ),
+    (
+        "no digest",
+        |s| change_receipt(s, "encrypt", "/output/sha256", Value::Null),
+        20,
+        "has the SHA-256 of what it wrote",
     ),
     (
         "another length",
@@ -267,8 +280,8 @@ const DAMAGES: [Damage; 21] = [
         "stage \"encrypt\" wrote 7 bytes",
     ),
     (
-        "another digest in the middle",
-        |s| change_receipt(s, "compress", "/input/sha256", ANOTHER_HASH.into()),
+        "another tally in the middle",
+        |s| change_receipt(s, "compress", "/input/crc64", ANOTHER_CRC.into()),
         20,
         "stage \"verify\" wrote",
     ),
@@ -280,7 +293,7 @@ const DAMAGES: [Damage; 21] = [
     ),
     (
         "a first step that read something",
-        |s| change_receipt(s, "capture", "/input", json!({ "bytes": 0, "sha256": ANOTHER_HASH })),
+        |s| change_receipt(s, "capture", "/input", json!({ "bytes": 0, "crc64": ANOTHER_CRC })),
         20,
         "stage \"capture\"",
     ),
@@ -366,7 +379,7 @@ fn copy_run(site: &Site) {
 }
 
 #[test]
-fn bytes_without_their_receipts_are_refused() {
+fn f52_i02_bytes_without_their_receipts_are_refused() {
     let Some((_cluster, site)) = cluster_and_site("refusals") else { return };
     run_up_to_replicate(&site);
     for (what, damage, code, words) in DAMAGES {

@@ -10,9 +10,9 @@ use serde_json::Value;
 use std::path::Path;
 
 each_etcd!(
-    one_member_there_and_back,
-    three_members_with_tls_and_a_password,
-    the_numbers_are_those_of_etcds_own_tool,
+    i01_i25_one_member_there_and_back,
+    i01_i23_three_members_with_tls_and_a_password,
+    i06_the_numbers_are_those_of_etcds_own_tool,
 );
 
 /// A history with everything in it: updates, deletes, leases, transactions, a compaction.
@@ -24,7 +24,7 @@ fn history() -> LoadSpec {
     }
 }
 
-fn one_member_there_and_back(version: &EtcdVersion) {
+fn i01_i25_one_member_there_and_back(version: &EtcdVersion) {
     let cluster = ClusterSpec::new(version).start().unwrap();
     let report = cluster.load(&history()).unwrap();
     let site = Site::new(&cluster).unwrap();
@@ -101,7 +101,7 @@ fn assert_same_data(live: &Cluster, restored: &Cluster, revision: i64) {
     assert_eq!(keys(live), keys(restored));
 }
 
-fn three_members_with_tls_and_a_password(version: &EtcdVersion) {
+fn i01_i23_three_members_with_tls_and_a_password(version: &EtcdVersion) {
     let spec = ClusterSpec::new(version).members(3).tls().auth("hunter2").learner();
     let cluster = spec.start().unwrap();
     let report = cluster.load(&history()).unwrap();
@@ -125,7 +125,7 @@ fn three_members_with_tls_and_a_password(version: &EtcdVersion) {
     assert_same_data(&cluster, &restored, report.revision);
 }
 
-fn the_numbers_are_those_of_etcds_own_tool(version: &EtcdVersion) {
+fn i06_the_numbers_are_those_of_etcds_own_tool(version: &EtcdVersion) {
     let cluster = ClusterSpec::new(version).start().unwrap();
     let _ = cluster.load(&history()).unwrap();
     let site = Site::new(&cluster).unwrap();

@@ -136,7 +136,7 @@ const LYING: [&[&str]; 6] = [
 ];
 
 #[test]
-fn a_program_that_fails_or_lies_stops_the_run() {
+fn f52_a_program_that_fails_or_lies_stops_the_run() {
     let Some((_cluster, site)) = cluster_and_site("failing", SMALL) else { return };
     for before in ["compress", "replicate"] {
         for (command, code, words) in FAILING {
@@ -156,7 +156,7 @@ fn a_program_that_fails_or_lies_stops_the_run() {
 }
 
 #[test]
-fn a_program_that_stops_reading_is_noticed_however_large_the_rest() {
+fn f52_a_program_that_stops_reading_is_noticed_however_large_the_rest() {
     let Some((_cluster, site)) = cluster_and_site("stops_reading", LARGE) else { return };
     for before in ["verify", "compress"] {
         for suffix in ["", ".x"] {
@@ -180,7 +180,7 @@ fn assert_own_is_to_blame(site: &Site, code: u8, words: &str, what: &[&str]) {
 }
 
 #[test]
-fn a_program_killed_from_outside_is_named() {
+fn f02_a_program_killed_from_outside_is_named() {
     let Some((_cluster, site)) = cluster_and_site("killed", LARGE) else { return };
     site.hold_before("compress");
     let mut running = site.run_until_held();
@@ -203,7 +203,7 @@ fn environment(process: &Process) -> String {
 }
 
 #[test]
-fn each_step_sees_the_secrets_of_its_own_job_only() {
+fn i23_i18_each_step_sees_the_secrets_of_its_own_job_only() {
     let Some((_cluster, mut site)) = cluster_and_site("environment", LARGE) else { return };
     site.write("password", CANARY.as_bytes());
     for name in [

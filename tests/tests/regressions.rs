@@ -30,7 +30,7 @@ fn without_prune() -> String {
 
 /// Both destinations were given the same bytes, each found the other's, and one copy was two.
 #[test]
-fn one_directory_under_two_names_is_one_copy() {
+fn i17_one_directory_under_two_names_is_one_copy() {
     let Some((_cluster, site)) = cluster_and_site("same_place") else { return };
     durable::create_private_dir(&site.path("backups/region-a")).unwrap();
     symlink("region-a", site.path("backups/region-b")).unwrap();
@@ -45,7 +45,7 @@ fn one_directory_under_two_names_is_one_copy() {
 /// The backup was written through the link, read back through the link, claimed with exit 0, and
 /// listed by nobody.
 #[test]
-fn what_no_listing_will_see_is_not_claimed() {
+fn i01_i17_what_no_listing_will_see_is_not_claimed() {
     let Some((_cluster, site)) = cluster_and_site("linked_folder") else { return };
     site.configure(&without_prune()).unwrap();
     for region in ["region-a", "region-b"] {
@@ -60,7 +60,7 @@ fn what_no_listing_will_see_is_not_claimed() {
 
 /// The runner read what they said before it looked at the clock, and there was always more.
 #[test]
-fn programs_that_never_stop_talking_do_not_stop_the_clock() {
+fn i24_programs_that_never_stop_talking_do_not_stop_the_clock() {
     let Some((_cluster, mut site)) = cluster_and_site("talkers") else { return };
     let mut toml = shipped();
     for name in ["one", "two", "three"] {
@@ -81,7 +81,7 @@ fn programs_that_never_stop_talking_do_not_stop_the_clock() {
 
 /// A run waited for whoever held its pipe, as long as there was something to hear.
 #[test]
-fn a_program_left_behind_does_not_hold_up_the_end_of_the_run() {
+fn i24_a_program_left_behind_does_not_hold_up_the_end_of_the_run() {
     let Some((_cluster, site)) = cluster_and_site("left_behind") else { return };
     let stays = "(until test -e enough; do echo noise >&2; sleep 0.1; done) </dev/null >/dev/null & \
                  exec cat";
@@ -118,7 +118,7 @@ fn replicate_that_waits_for_its_source(site: &Site) -> (Running, File) {
 
 /// With every destination gone it went on waiting for its source, and no longer heard signals.
 #[test]
-fn replicate_does_not_wait_for_bytes_that_nobody_will_take() {
+fn i24_replicate_does_not_wait_for_bytes_that_nobody_will_take() {
     let mut site = Site::without_cluster().unwrap();
     site.configure(&without_prune()).unwrap();
     for region in ["region-a", "region-b"] {
@@ -134,7 +134,7 @@ fn replicate_does_not_wait_for_bytes_that_nobody_will_take() {
 
 /// An interrupt ended it on the spot, and what it had uploaded stayed behind.
 #[test]
-fn an_interrupt_aborts_the_uploads_as_a_termination_does() {
+fn f07_an_interrupt_aborts_the_uploads_as_a_termination_does() {
     for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
         let site = Site::without_cluster().unwrap();
         site.configure(&without_prune()).unwrap();

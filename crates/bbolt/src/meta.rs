@@ -36,7 +36,7 @@ impl Meta {
     /// Reads the meta record of a page (header included).
     ///
     /// # Errors
-    /// The first check that fails: length, magic number, version, checksum, page size.
+    /// The first check that fails: length, magic number, checksum, version, page size.
     pub fn parse(page: &[u8]) -> Result<Self, Problem> {
         let record = page.get(PAGE_HEADER_BYTES..).ok_or(Problem::Short)?;
         let field = |at| u32_at(record, at).ok_or(Problem::Short);
@@ -48,11 +48,12 @@ impl Meta {
         if magic != MAGIC {
             return Err(Problem::MetaMagic { found: magic });
         }
-        if version != VERSION {
-            return Err(Problem::MetaVersion { found: version });
-        }
         if found != computed {
             return Err(Problem::MetaChecksum { found, computed });
+        }
+        // Under a checksum that holds it is no damage: a newer bbolt wrote it.
+        if version != VERSION {
+            return Err(Problem::MetaVersion { found: version });
         }
         if !page_bytes.is_power_of_two() || !(PAGE_BYTES_MIN..=PAGE_BYTES_MAX).contains(&page_bytes)
         {

@@ -186,9 +186,11 @@ pub enum Problem {
 }
 
 impl Problem {
-    /// The name of the limit in [`crate::limits`] when this is about a limit and not about damage.
+    /// The name of the limit when this is about a limit and not about damage: one of
+    /// [`crate::limits`], or the version of the format.
     pub fn limit(&self) -> Option<&'static str> {
         match self {
+            Self::MetaVersion { .. } => Some("META_VERSION"),
             Self::RunTooLong => Some("RUN_BYTES_MAX"),
             Self::TooManyOpenRuns => Some("OPEN_RUNS_MAX"),
             Self::TooManyBuckets => Some("BUCKETS_MAX"),

@@ -27,7 +27,8 @@ pub struct Object {
 pub enum State {
     /// Its bytes were proved when it was made, and the artifact is there in full length.
     Verified,
-    /// Proved as bytes, but the cluster said that its own data was corrupt.
+    /// Proved as bytes, but the cluster said that its own data was corrupt, or another destination
+    /// tells another story of the same backup.
     Suspect,
     /// The manifest cannot be read, or the artifact is missing or has another length.
     Broken,
@@ -119,6 +120,28 @@ impl Catalogue {
             .collect();
         all.sort_by(|a, b| b.1.name.cmp(&a.1.name));
         all.into_iter()
+    }
+}
+
+/// Marks backups of which two destinations hold different manifests: every run writes the same one
+/// everywhere, so somebody changed one of them, and nobody here can say which.
+pub fn mark_forks(destinations: &mut [DestinationCatalogue]) {
+    let mut stories: BTreeMap<BackupName, BTreeMap<String, Vec<String>>> = BTreeMap::new();
+    for destination in destinations.iter() {
+        for backup in destination.backups.iter().filter(|b| b.state != State::Broken) {
+            let told = stories.entry(backup.name.clone()).or_default();
+            let by = told.entry(backup.manifest_sha256.clone()).or_default();
+            by.push(destination.destination.clone());
+        }
+    }
+    stories.retain(|_, told| told.len() > 1);
+    for backup in destinations.iter_mut().flat_map(|d| d.backups.iter_mut()) {
+        let Some(told) = stories.get(&backup.name).filter(|_| backup.state != State::Broken) else {
+            continue;
+        };
+        let sides: Vec<String> = told.values().map(|by| by.join(" and ")).collect();
+        backup.state = State::Suspect;
+        backup.problem = Some(format!("the manifests of {} differ", sides.join(" and of ")));
     }
 }
 

@@ -11,7 +11,9 @@ mod manifest;
 mod name;
 mod verdict;
 
-pub use backup::{Backup, Catalogue, DestinationCatalogue, Object, Orphan, State, assemble};
+pub use backup::{
+    Backup, Catalogue, DestinationCatalogue, Object, Orphan, State, assemble, mark_forks,
+};
 pub use manifest::{Artifact, MANIFEST_BYTES_MAX, Manifest, ManifestError, ManifestStep};
 pub use name::{BackupName, ObjectName, TIER_DEFAULT};
 pub use verdict::{Safety, Verdict, verdict};

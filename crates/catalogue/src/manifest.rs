@@ -6,7 +6,7 @@
 
 use crate::name::{BackupName, ObjectName};
 use contract::facts::{CaptureFacts, EncryptFacts, VerifyFacts};
-use contract::{Digest, Plan, Previous, Receipt};
+use contract::{Digest, JsonError, Plan, Previous, Receipt, brief, read_json};
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -121,6 +121,7 @@ impl Manifest {
         tool: String,
     ) -> Result<Self, ManifestError> {
         let last = receipts.last().ok_or(ManifestError::NoReceipt("capture"))?;
+        let written = last.output.digest().ok_or_else(|| unhashed(last))?;
         let encrypted: Option<EncryptFacts> = facts(receipts, "encrypt")?;
         let backup = BackupName::new(plan.started_at, &plan.run);
         let suffix = artifact_suffix(plan);
@@ -134,12 +135,12 @@ impl Manifest {
             etcd: facts(receipts, "capture")?.ok_or(ManifestError::NoReceipt("capture"))?,
             snapshot: facts(receipts, "verify")?.ok_or(ManifestError::NoReceipt("verify"))?,
             key_count_rules: key_count_rules(),
-            steps: receipts.iter().map(step).collect(),
+            steps: steps(receipts)?,
             recipients: encrypted.map(|facts| facts.recipients).unwrap_or_default(),
             artifact: Artifact {
                 file: format!("{backup}{suffix}"),
-                bytes: last.output.bytes,
-                sha256: last.output.sha256.clone(),
+                bytes: written.bytes,
+                sha256: written.sha256,
             },
             previous: plan.previous.clone(),
             backup,
@@ -210,20 +211,13 @@ impl Manifest {
         name: &ObjectName,
         bytes: &[u8],
     ) -> Result<Self, ManifestError> {
-        let malformed = |e: serde_json::Error| ManifestError::Malformed(e.to_string());
         if bytes.is_empty() {
             return Err(ManifestError::Malformed("it is empty, or could not be read whole".into()));
         }
-        let value: serde_json::Value = serde_json::from_slice(bytes).map_err(malformed)?;
-        match value.get("version").and_then(serde_json::Value::as_u64) {
-            Some(found) if found > u64::from(VERSION) => {
-                return Err(ManifestError::Newer { found });
-            }
-            Some(_) => {}
-            None => return Err(ManifestError::Malformed("it has no version".into())),
-        }
-        // From the bytes again, because only that rejects a key that stands there twice.
-        let manifest: Manifest = serde_json::from_slice(bytes).map_err(malformed)?;
+        let manifest: Manifest = read_json(bytes, VERSION).map_err(|e| match e {
+            JsonError::Newer { found } => ManifestError::Newer { found },
+            JsonError::Malformed(problem) => ManifestError::Malformed(problem),
+        })?;
         manifest.must_be(cluster, name)?;
         Ok(manifest)
     }
@@ -233,7 +227,7 @@ impl Manifest {
             if expected == found {
                 return Ok(());
             }
-            let (expected, found) = (expected.to_owned(), found.to_owned());
+            let (expected, found) = (brief(expected), brief(found));
             Err(ManifestError::Misnamed { field, expected, found })
         };
         same("cluster", cluster, &self.cluster)?;
@@ -273,12 +267,24 @@ fn artifact_suffix(plan: &Plan) -> String {
     format!(".db{}", plan.suffixes_before(plan.steps.len()))
 }
 
-fn step(receipt: &Receipt) -> ManifestStep {
-    ManifestStep {
-        stage: receipt.stage.clone(),
-        tool: receipt.tool.clone(),
-        output: receipt.output.clone(),
-    }
+/// The steps, each with the digest of what it wrote. One that left the SHA-256 to a later step, as
+/// `capture` leaves it to `verify`, has that of the next step that wrote the same bytes.
+fn steps(receipts: &[Receipt]) -> Result<Vec<ManifestStep>, ManifestError> {
+    let step = |(at, receipt): (usize, &Receipt)| {
+        let same = |later: &&Receipt| later.output.tally() == receipt.output.tally();
+        let hashed = receipts[at..].iter().take_while(same).find_map(|r| r.output.digest());
+        Ok(ManifestStep {
+            stage: receipt.stage.clone(),
+            tool: receipt.tool.clone(),
+            output: hashed.ok_or_else(|| unhashed(receipt))?,
+        })
+    };
+    receipts.iter().enumerate().map(step).collect()
+}
+
+fn unhashed(receipt: &Receipt) -> ManifestError {
+    let problem = "neither it nor a later step has the SHA-256 of what it wrote".to_owned();
+    ManifestError::Facts { stage: receipt.stage.clone(), problem }
 }
 
 fn facts<T: DeserializeOwned>(

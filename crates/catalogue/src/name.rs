@@ -133,7 +133,11 @@ impl ObjectName {
         let rest = key.strip_prefix(cluster)?.strip_prefix('/')?;
         let (tier, file) = rest.split_once('/')?;
         let (stem, suffix) = file.split_once('.')?;
-        if tier.is_empty() || file.contains('/') {
+        // Keys of other kinds belong to somebody else. What is printed and made into paths is
+        // plain, and stays in its folder.
+        let is_plain =
+            |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c));
+        if tier.is_empty() || tier.starts_with('.') || !is_plain(tier) || !is_plain(suffix) {
             return None;
         }
         let tier = tier.to_owned();

@@ -98,7 +98,7 @@ fn a_manifest_and_its_artifact_are_a_backup() {
 }
 
 #[test]
-fn an_artifact_without_a_manifest_is_not_listed() {
+fn i02_an_artifact_without_a_manifest_is_not_listed() {
     let mut folder = Folder::of(&[manifest(0)]);
     let other = manifest(60);
     folder.put(&other.artifact_key(), 5);
@@ -108,7 +108,7 @@ fn an_artifact_without_a_manifest_is_not_listed() {
 }
 
 #[test]
-fn what_is_not_whole_is_broken_and_says_why() {
+fn f47_what_is_not_whole_is_broken_and_says_why() {
     let problem = |folder: &Folder| {
         let (backups, orphans) = folder.assemble();
         assert!(orphans.is_empty());
@@ -126,7 +126,7 @@ fn what_is_not_whole_is_broken_and_says_why() {
 }
 
 #[test]
-fn a_manifest_must_describe_the_backup_that_its_name_says() {
+fn f47_i12_a_manifest_must_describe_the_backup_that_its_name_says() {
     let right = manifest(0);
     let name = right.object_name();
     assert_eq!(Manifest::from_bytes("prod", &name, &right.to_bytes()).unwrap(), right);
@@ -150,12 +150,27 @@ fn a_manifest_must_describe_the_backup_that_its_name_says() {
 }
 
 #[test]
-fn a_key_that_stands_twice_is_refused() {
+fn f47_a_key_that_stands_twice_is_refused() {
     let right = manifest(0);
     let text = String::from_utf8(right.to_bytes()).unwrap();
     let twice = text.replacen("{", "{\"cluster\": \"dev\",", 1);
     let error = Manifest::from_bytes("prod", &right.object_name(), twice.as_bytes()).unwrap_err();
     assert!(error.to_string().contains("duplicate field"), "{error}");
+    // Not only among the fields of the manifest itself: the last of the two counted here.
+    let twice = text.replacen("\"buckets\": {", "\"buckets\": {\"key\": 1, \"key\": 2", 1);
+    assert_ne!(twice, text);
+    let error = Manifest::from_bytes("prod", &right.object_name(), twice.as_bytes()).unwrap_err();
+    assert!(error.to_string().contains("duplicate field"), "{error}");
+}
+
+/// Keys that are not ours: what is made into paths and shown stays in its folder.
+#[test]
+fn f47_a_tier_that_leads_elsewhere_is_no_tier() {
+    let file = format!("{}.db.zst.age", manifest(0).backup);
+    assert!(ObjectName::parse("prod", &format!("prod/daily/{file}")).is_some());
+    for tier in ["..", ".", ".hidden", "a b", "a\\b", "\u{1b}[2J", "täglich"] {
+        assert_eq!(ObjectName::parse("prod", &format!("prod/{tier}/{file}")), None, "{tier:?}");
+    }
 }
 
 #[test]
@@ -175,7 +190,7 @@ fn only_what_will_be_listed_may_be_claimed() {
 }
 
 #[test]
-fn a_backup_from_a_clock_that_is_ahead_does_not_hide_that_no_others_come() {
+fn f39_i22_a_backup_from_a_clock_that_is_ahead_does_not_hide_that_no_others_come() {
     let year = 365 * 24 * 3600;
     let both = Folder::of(&[manifest(0), manifest(year)]);
     let judge = |folder: &Folder, now| {
@@ -191,14 +206,14 @@ fn a_backup_from_a_clock_that_is_ahead_does_not_hide_that_no_others_come() {
 }
 
 #[test]
-fn a_cluster_does_not_see_one_whose_name_begins_alike() {
+fn i12_a_cluster_does_not_see_one_whose_name_begins_alike() {
     let name = manifest(0).object_name();
     assert_eq!(ObjectName::parse("prod", &name.key("prod-2")), None);
     assert!(!name.key("prod-2").starts_with(&ObjectName::prefix_of("prod")));
 }
 
 #[test]
-fn the_verdict() {
+fn i22_the_verdict() {
     let hour = Duration::from_secs(3600);
     let new = Folder::of(&[manifest(0), manifest(60)]);
     let old = Folder::of(&[manifest(0)]);

@@ -1,12 +1,14 @@
 //! Loading: the file, then `LIFEBOAT__…` variables over it.
 //!
-//! The file is parsed twice on purpose. The first time by the `toml` crate alone, whose errors
-//! carry line and column; the second time by figment, which merges the layers.
+//! The file is parsed by the `toml` crate alone, whose errors carry line and column; figment merges
+//! the layers. It is given the parsed table and never the text: its own parser knows an older TOML,
+//! and would blame the environment for what it does not know.
 
 use crate::check::{Problem, check};
 use crate::{Error, Pipeline};
+use contract::brief;
 use figment::Figment;
-use figment::providers::{Env, Format, Toml};
+use figment::providers::{Env, Serialized};
 use std::io::Read;
 use std::path::Path;
 
@@ -43,7 +45,9 @@ impl Pipeline {
             let origin = e.span().map_or_else(|| name.to_owned(), |s| at(name, text, s.start));
             return Err(wrong(origin, e.message()));
         }
-        let figment = Figment::from(Toml::string(text)).merge(env);
+        let table: toml::Table =
+            toml::from_str(text).map_err(|e| wrong(name.to_owned(), e.message()))?;
+        let figment = Figment::from(Serialized::defaults(table)).merge(env);
         figment.extract().map_err(|e| {
             let key = e.path.iter().map(|p| p.to_uppercase()).collect::<Vec<_>>().join("__");
             wrong(
@@ -76,9 +80,12 @@ fn at(name: &str, text: &str, offset: usize) -> String {
 }
 
 fn located(name: &str, text: &str, problem: Problem) -> Error {
-    let origin = offset_of(text, &problem.key)
-        .map_or_else(|| format!("{name}: {}", problem.key), |offset| at(name, text, offset));
-    Error::Wrong { origin, problem: problem.text, hint: problem.hint }
+    let origin = offset_of(text, &problem.key).map_or_else(
+        || format!("{name}: {}", brief(&problem.key)),
+        |offset| at(name, text, offset),
+    );
+    let hint = problem.hint.map(|hint| brief(&hint));
+    Error::Wrong { origin, problem: brief(&problem.text), hint }
 }
 
 /// Where the deepest part of a dotted key that the file has begins.
@@ -106,7 +113,7 @@ fn wrong(origin: String, message: &str) -> Error {
         (true, Some(found)) => nearest(found, quoted).map(|key| format!("did you mean {key:?}?")),
         _ => None,
     };
-    Error::Wrong { origin, problem: message, hint }
+    Error::Wrong { origin, problem: brief(&message), hint: hint.map(|hint| brief(&hint)) }
 }
 
 /// The candidate that `found` is most likely a misspelling of.

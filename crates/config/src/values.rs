@@ -37,8 +37,8 @@ impl std::str::FromStr for Duration {
 
 impl fmt::Display for Duration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let seconds = i64::try_from(self.0.as_secs()).unwrap_or(i64::MAX);
-        write!(f, "{:#}", jiff::SignedDuration::from_secs(seconds))
+        let length = jiff::SignedDuration::try_from(self.0).unwrap_or(jiff::SignedDuration::MAX);
+        write!(f, "{length:#}")
     }
 }
 

@@ -197,6 +197,9 @@ pub struct EncryptFacts {
 pub struct ReplicateFacts {
     /// The backup's name.
     pub backup: String,
+    /// SHA-256 of its manifest, in hex.
+    #[serde(default)]
+    pub manifest_sha256: String,
     /// How many copies `require` asks for.
     pub required: usize,
     /// One entry for each destination.

@@ -52,11 +52,12 @@ pub trait Failure: StdError {
     }
 }
 
-/// Logs the failure, once, with its causes and its hint.
+/// Logs the failure, once, with its causes and its hint. One that gives none still has the next step
+/// that its exit code asks for.
 pub fn report(failure: &(impl Failure + ?Sized)) -> Exit {
     let exit = failure.exit();
     let causes = causes(failure);
-    let hint = failure.hint().unwrap_or_default();
+    let hint = failure.hint().unwrap_or_else(|| exit.advice().to_owned());
     let member = failure.member().unwrap_or_default();
     tracing::error!(
         code = exit.code(),

@@ -12,7 +12,7 @@ use crate::plan::FORMAT_VERSION;
 use crate::run_dir::RunDirError;
 use crate::stream::StreamError;
 use crate::{
-    Blame, Clock, Digest, Exit, Failure, Plan, Receipt, RunDir, Sink, Source, StreamArgs, Waited,
+    Blame, Clock, Exit, Failure, Plan, Receipt, RunDir, Sink, Source, StreamArgs, Tally, Waited,
 };
 use jiff::Timestamp;
 use std::path::PathBuf;
@@ -50,9 +50,9 @@ pub enum Error {
         /// The reader.
         reader: String,
         /// What the writer's receipt says.
-        wrote: Digest,
+        wrote: Tally,
         /// What arrived.
-        read: Digest,
+        read: Tally,
     },
     /// A receipt belongs elsewhere.
     #[error("the receipt {} is of run {found_run}, stage {found_stage:?}; expected run {run}, stage {stage:?}", path.display())]
@@ -135,6 +135,7 @@ impl Job {
     /// When the run directory is unusable or its plan does not have this stage.
     pub fn open(stage: &str, streams: &StreamArgs, clock: Clock) -> Result<Self, Error> {
         let run = streams.run_dir.as_deref().map(|path| open_run(path, stage)).transpose()?;
+        failpoint::pass("job.opened");
         Ok(Job {
             stage: stage.to_owned(),
             tool: format!("lifeboat-{stage} {}", env!("CARGO_PKG_VERSION")),
@@ -239,8 +240,9 @@ impl Job {
             receipts.push(receipt);
         }
         if let Some(before) = receipts.last() {
-            must_match(before, &self.stage, &source.digest())?;
+            must_match(before, &self.stage, &source.tally())?;
         }
+        failpoint::pass("job.confirmed");
         Ok(receipts)
     }
 
@@ -254,6 +256,7 @@ impl Job {
         sink: Sink,
         facts: &impl serde::Serialize,
     ) -> Result<(), Error> {
+        failpoint::pass("job.finishing");
         if let Some(run) = &self.run {
             run.dir.write_receipt(&Receipt {
                 version: FORMAT_VERSION,
@@ -263,8 +266,8 @@ impl Job {
                 tool: self.tool.clone(),
                 started_at: self.started_at,
                 finished_at: self.clock.now(),
-                input: source.map(Source::digest),
-                output: sink.digest(),
+                input: source.map(Source::tally),
+                output: sink.written(),
                 waited: Waited {
                     input_ms: source.map_or(0, Source::waited_ms),
                     output_ms: sink.waited_ms(),
@@ -275,7 +278,10 @@ impl Job {
                 })?,
             })?;
         }
-        Ok(sink.publish()?)
+        failpoint::pass("job.receipt_written");
+        sink.publish()?;
+        failpoint::pass("job.output_published");
+        Ok(())
     }
 }
 
@@ -320,14 +326,15 @@ fn misplaced(stage: &str, must_read: bool) -> Error {
     Error::Facts { stage: stage.to_owned(), problem: problem.to_owned() }
 }
 
-fn must_match(before: &Receipt, reader: &str, read: &Digest) -> Result<(), Error> {
-    if before.output == *read {
+fn must_match(before: &Receipt, reader: &str, read: &Tally) -> Result<(), Error> {
+    let wrote = before.output.tally();
+    if wrote == *read {
         return Ok(());
     }
     Err(Error::Different {
         stage: before.stage.clone(),
         reader: reader.to_owned(),
-        wrote: before.output.clone(),
+        wrote,
         read: read.clone(),
     })
 }

@@ -1,7 +1,7 @@
 //! The receipt of one step: what it read, what it wrote, what it learned. A step without a
 //! receipt did not happen.
 
-use crate::{Digest, RunId};
+use crate::{RunId, Tally, Written};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -24,9 +24,9 @@ pub struct Receipt {
     /// When it was done.
     pub finished_at: Timestamp,
     /// What it read; absent for the first stage.
-    pub input: Option<Digest>,
+    pub input: Option<Tally>,
     /// What it wrote. A stage that ends the chain wrote zero bytes.
-    pub output: Digest,
+    pub output: Written,
     /// How long it stood still for its neighbours.
     pub waited: Waited,
     /// What it learned; [`crate::facts`] has the shapes.

@@ -5,7 +5,7 @@
 
 use crate::exit::Exit;
 use crate::plan::FORMAT_VERSION;
-use crate::{Failure, Plan, Receipt};
+use crate::{Failure, JsonError, Plan, Receipt};
 use serde::de::DeserializeOwned;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -86,7 +86,9 @@ impl RunDir {
     pub fn create(path: &Path, plan: &Plan) -> Result<Self, RunDirError> {
         let dir = RunDir { path: path.to_path_buf() };
         durable::create_private_dir(&dir.receipts())?;
+        failpoint::pass("run_dir.made");
         durable::write_new(&dir.plan_path(), &to_json(plan))?;
+        failpoint::pass("run_dir.planned");
         Ok(dir)
     }
 
@@ -161,14 +163,8 @@ fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, RunDirError>
     if text.len() as u64 > JSON_BYTES_MAX {
         return Err(damaged(format!("larger than {JSON_BYTES_MAX} bytes")));
     }
-    let value: serde_json::Value =
-        serde_json::from_slice(&text).map_err(|e| damaged(e.to_string()))?;
-    match value.get("version").and_then(serde_json::Value::as_u64) {
-        Some(found) if found > u64::from(FORMAT_VERSION) => {
-            return Err(RunDirError::Newer { path: path.to_path_buf(), found });
-        }
-        Some(_) => {}
-        None => return Err(damaged("it has no version".into())),
-    }
-    serde_json::from_value(value).map(Some).map_err(|e| damaged(e.to_string()))
+    crate::read_json(&text, FORMAT_VERSION).map(Some).map_err(|e| match e {
+        JsonError::Newer { found } => RunDirError::Newer { path: path.to_path_buf(), found },
+        JsonError::Malformed(problem) => damaged(problem),
+    })
 }

@@ -60,6 +60,9 @@ pub fn stage_main<T: Into<ExitCode>, E: Failure>(
 ) -> ExitCode {
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     crate::init_logs(args.log, stage);
+    if let Err(failure) = crate::enough_files() {
+        return report(&failure).into();
+    }
     if let Some(directory) = &args.directory
         && let Err(e) = std::env::set_current_dir(directory)
     {

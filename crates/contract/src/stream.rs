@@ -4,7 +4,7 @@
 //! new file that gets its name only when the stage has succeeded. No framing: `zstd`, `age`,
 //! `pv` and `tee` fit anywhere between two stages.
 
-use crate::{Digest, Exit, Failure, Hasher, failure::Blame};
+use crate::{Digest, Exit, Failure, Hasher, Tally, Written, failure::Blame};
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::unix::fs::FileTypeExt;
@@ -109,7 +109,7 @@ impl Source {
     }
 
     fn new(from: Box<dyn Read + Send>) -> Self {
-        Source { from, hasher: Hasher::default(), waited: Duration::ZERO }
+        Source { from, hasher: Hasher::tallying(), waited: Duration::ZERO }
     }
 
     /// Reads what is left, without keeping it.
@@ -120,9 +120,22 @@ impl Source {
         io::copy(self, &mut io::sink()).map(drop).map_err(StreamError::Read)
     }
 
-    /// What was read so far.
+    /// Takes the SHA-256 of what is read, too, and not only the tally.
     #[must_use]
-    pub fn digest(&self) -> Digest {
+    pub fn with_sha256(mut self) -> Self {
+        self.hasher = Hasher::with_sha256();
+        self
+    }
+
+    /// The tally of what was read so far.
+    #[must_use]
+    pub fn tally(&self) -> Tally {
+        self.hasher.tally()
+    }
+
+    /// The digest of what was read so far, if it is taken.
+    #[must_use]
+    pub fn digest(&self) -> Option<Digest> {
         self.hasher.digest()
     }
 
@@ -142,6 +155,7 @@ impl Read for Source {
         let begin = Instant::now();
         let count = self.from.read(buffer)?;
         self.waited += begin.elapsed();
+        failpoint::pass_bytes("source.read", self.hasher.bytes(), count);
         self.hasher.update(&buffer[..count]);
         Ok(count)
     }
@@ -188,7 +202,7 @@ impl Sink {
     }
 
     fn new(to: To) -> Self {
-        Sink { to, hasher: Hasher::default(), waited: Duration::ZERO, not_taken: false }
+        Sink { to, hasher: Hasher::with_sha256(), waited: Duration::ZERO, not_taken: false }
     }
 
     /// Whether this is a new file: nobody sees its bytes before the stage has succeeded.
@@ -197,9 +211,27 @@ impl Sink {
         matches!(self.to, To::File(_))
     }
 
+    /// Takes only the tally: a later stage, or whoever writes here, takes the SHA-256.
+    #[must_use]
+    pub fn without_sha256(mut self) -> Self {
+        self.hasher = Hasher::tallying();
+        self
+    }
+
+    /// Takes the digest of everything that was written from whoever needed it anyway.
+    pub fn hashed(&mut self, digest: Digest) {
+        self.hasher.take(digest);
+    }
+
     /// What was written so far.
     #[must_use]
-    pub fn digest(&self) -> Digest {
+    pub fn written(&self) -> Written {
+        self.hasher.written()
+    }
+
+    /// The digest of what was written so far, if it is taken.
+    #[must_use]
+    pub fn digest(&self) -> Option<Digest> {
         self.hasher.digest()
     }
 
@@ -244,6 +276,7 @@ impl Write for Sink {
         self.waited += begin.elapsed();
         match written {
             Ok(count) => {
+                failpoint::pass_bytes("sink.written", self.hasher.bytes(), count);
                 self.hasher.update(&bytes[..count]);
                 Ok(count)
             }

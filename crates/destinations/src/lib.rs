@@ -5,10 +5,13 @@
 //!
 //! Does not: know how any store works, or decide anything about backups.
 
+mod check;
 mod error;
+mod mounts;
 mod read;
 mod settings;
 
+pub use check::{check_all, look_all};
 pub use error::Error;
 pub use read::{read_all, read_one};
 pub use settings::{Opened, open_all, open_one};

@@ -2,7 +2,7 @@
 
 use crate::{Error, Opened, open_all};
 use catalogue::{
-    Catalogue, DestinationCatalogue, MANIFEST_BYTES_MAX, Object, ObjectName, assemble,
+    Catalogue, DestinationCatalogue, MANIFEST_BYTES_MAX, Object, ObjectName, assemble, mark_forks,
 };
 use config::Pipeline;
 use contract::{Clock, Failure};
@@ -26,7 +26,8 @@ pub async fn read_all(pipeline: &Pipeline, clock: Clock, limit: Duration) -> Cat
             Err(e) => unreadable(name, String::new(), &e),
         }
     });
-    let destinations = futures::future::join_all(reads).await;
+    let mut destinations = futures::future::join_all(reads).await;
+    mark_forks(&mut destinations);
     Catalogue {
         version: VERSION,
         cluster: pipeline.cluster.clone(),

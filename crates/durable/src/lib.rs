@@ -85,9 +85,16 @@ pub fn create_private_dir(path: &Path) -> Result<(), Error> {
     let parent = path.parent().unwrap_or_else(|| Path::new("."));
     create_private_dir(parent)?;
     match DirBuilder::new().mode(DIRECTORY_MODE).create(path) {
-        Ok(()) => sync_dir(directory_of(path)),
+        Ok(()) => {
+            failpoint::pass("durable.directory.made");
+            sync_dir(directory_of(path))
+        }
         // Another process was quicker; that its entry is a directory still has to hold.
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
+            let source = io::ErrorKind::NotADirectory.into();
+            Err(Error::Io { verb: "create directory", path: path.to_path_buf(), source })
+        }
         Err(e) => Err(Error::new("create directory", path, e)),
     }
 }
@@ -117,8 +124,12 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), Error> {
 /// # Errors
 /// [`Error::Io`] when the file is there and cannot be removed.
 pub fn remove_file(path: &Path) -> Result<(), Error> {
+    failpoint::pass("durable.file.removing");
     match std::fs::remove_file(path) {
-        Ok(()) => sync_dir(directory_of(path)),
+        Ok(()) => {
+            failpoint::pass("durable.file.removed");
+            sync_dir(directory_of(path))
+        }
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(e) => Err(Error::new("remove", path, e)),
     }
@@ -138,7 +149,9 @@ pub fn scratch_file(dir: &Path) -> Result<File, Error> {
         .mode(FILE_MODE)
         .open(&path)
         .map_err(|e| Error::new("create", &path, e))?;
+    failpoint::pass("durable.scratch.named");
     std::fs::remove_file(&path).map_err(|e| Error::new("unlink", &path, e))?;
+    failpoint::pass("durable.scratch.unlinked");
     Ok(file)
 }
 
@@ -157,5 +170,7 @@ fn directory_of(path: &Path) -> &Path {
 
 /// A new name is durable only once its directory is.
 fn sync_dir(dir: &Path) -> Result<(), Error> {
-    File::open(dir).and_then(|d| d.sync_all()).map_err(|e| Error::new("sync directory", dir, e))
+    File::open(dir).and_then(|d| d.sync_all()).map_err(|e| Error::new("sync directory", dir, e))?;
+    failpoint::pass("durable.directory.synced");
+    Ok(())
 }

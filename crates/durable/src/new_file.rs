@@ -32,7 +32,10 @@ impl NewFile {
             return Err(Error::AlreadyExists(path.to_path_buf()));
         }
         match unnamed_in(directory_of(path)) {
-            Ok(file) => Ok(NewFile { file, path: path.to_path_buf(), partial: None }),
+            Ok(file) => {
+                failpoint::pass("durable.unnamed.created");
+                Ok(NewFile { file, path: path.to_path_buf(), partial: None })
+            }
             // The file system has no unnamed files (NFS, some overlays).
             Err(_) => Self::create_named(path),
         }
@@ -47,6 +50,7 @@ impl NewFile {
             .mode(FILE_MODE)
             .open(&partial)
             .map_err(|e| Error::new("create", &partial, e))?;
+        failpoint::pass("durable.partial.created");
         Ok(NewFile { file, path: path.to_path_buf(), partial: Some(partial) })
     }
 
@@ -69,6 +73,7 @@ impl NewFile {
             None => link_unnamed(&self.file, &self.path),
         };
         linked.map_err(|e| Error::new("publish", &self.path, e))?;
+        failpoint::pass("durable.file.linked");
         self.remove_partial();
         sync_dir(directory_of(&self.path))
     }
@@ -79,15 +84,19 @@ impl NewFile {
             #[expect(clippy::disallowed_methods, reason = "this is the crate that may")]
             std::fs::rename(&partial, &self.path)
                 .map_err(|e| Error::new("publish", &self.path, e))?;
+            failpoint::pass("durable.file.renamed");
         }
         sync_dir(directory_of(&self.path))
     }
 
     fn sync(&mut self) -> Result<(), Error> {
+        failpoint::pass("durable.file.written");
         self.file
             .flush()
             .and_then(|()| self.file.sync_all())
-            .map_err(|e| Error::new("sync", &self.path, e))
+            .map_err(|e| Error::new("sync", &self.path, e))?;
+        failpoint::pass("durable.file.synced");
+        Ok(())
     }
 
     fn remove_partial(&mut self) {

@@ -7,7 +7,7 @@ fn mode(path: &Path) -> u32 {
 }
 
 #[test]
-fn a_file_appears_whole_and_private() {
+fn i03_i23_a_file_appears_whole_and_private() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a");
     let mut file = NewFile::create(&path).unwrap();
@@ -19,7 +19,7 @@ fn a_file_appears_whole_and_private() {
 }
 
 #[test]
-fn the_fall_back_behaves_the_same() {
+fn i03_the_fall_back_behaves_the_same() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a");
     let mut file = NewFile::create_named(&path).unwrap();
@@ -32,7 +32,7 @@ fn the_fall_back_behaves_the_same() {
 }
 
 #[test]
-fn an_unpublished_file_leaves_nothing() {
+fn i03_an_unpublished_file_leaves_nothing() {
     let dir = tempfile::tempdir().unwrap();
     for named in [false, true] {
         let path = dir.path().join("a");
@@ -45,7 +45,7 @@ fn an_unpublished_file_leaves_nothing() {
 }
 
 #[test]
-fn a_taken_name_is_never_overwritten() {
+fn i04_a_taken_name_is_never_overwritten() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a");
     let early = NewFile::create(&path).unwrap();
@@ -68,7 +68,7 @@ fn replace_puts_the_new_file_over_the_old() {
 }
 
 #[test]
-fn directories_are_private_all_the_way() {
+fn i23_directories_are_private_all_the_way() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a/b/c");
     create_private_dir(&path).unwrap();
@@ -89,7 +89,7 @@ fn a_scratch_file_has_no_name() {
 }
 
 #[test]
-fn a_full_disk_is_named() {
+fn f09_a_full_disk_is_named() {
     let full = Path::new("/dev/full");
     let error = File::options().write(true).open(full).unwrap().write_all(b"x").unwrap_err();
     assert!(matches!(Error::new("write", full, error), Error::NoSpace { .. }));

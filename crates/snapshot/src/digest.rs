@@ -51,6 +51,11 @@ impl TrailedDigest {
         self.held.extend_from_slice(kept);
     }
 
+    /// Length and SHA-256 of everything so far, as if it had no trailer.
+    pub(crate) fn of_all(&self) -> (u64, [u8; 32]) {
+        (self.bytes, self.sha256.clone().chain_update(&self.held).finalize().into())
+    }
+
     /// Ends the stream. `database_bytes` is the length that the database itself gives.
     pub(crate) fn finish(
         mut self,
@@ -105,6 +110,8 @@ mod tests {
             assert!(found.has_trailer);
             assert_eq!(found.bytes, 1_056);
             assert_eq!(found.sha256, hex::encode(Sha256::digest([7; 1_024])));
+            let all: [u8; 32] = Sha256::digest(&snapshot).into();
+            assert_eq!(digest(&chunks).of_all(), (1_056, all));
         }
     }
 

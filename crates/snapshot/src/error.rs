@@ -216,7 +216,10 @@ impl VerifyError {
 impl From<BboltError> for VerifyError {
     fn from(error: BboltError) -> Self {
         match error {
-            BboltError::NotADatabase { problem } => Self::NotADatabase { problem },
+            BboltError::NotADatabase { problem } => match problem.limit() {
+                Some(limit) => Self::Unsupported { limit, detail: format!("page 0: {problem}") },
+                None => Self::NotADatabase { problem },
+            },
             BboltError::Truncated { expected, found } => Self::Truncated { expected, found },
             BboltError::TooManyPages { .. } => {
                 Self::Unsupported { limit: "PAGES_MAX", detail: error.to_string() }

@@ -145,6 +145,13 @@ impl Verifier {
         taken
     }
 
+    /// Length and SHA-256 of all bytes so far, the trailer included: whoever passes the stream on
+    /// need not hash it again.
+    #[must_use]
+    pub fn stream_digest(&self) -> (u64, [u8; 32]) {
+        self.digest.of_all()
+    }
+
     /// Ends the snapshot and judges it.
     ///
     /// # Errors

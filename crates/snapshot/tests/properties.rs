@@ -198,7 +198,7 @@ proptest! {
 
 /// More keys than the least budget holds at once, so that they take several passes.
 #[test]
-fn many_keys_in_little_memory() {
+fn i24_many_keys_in_little_memory() {
     let keys = lifeboat_snapshot::limits::SEEN_KEYS_BYTES_MIN / 10;
     let rows: Vec<ModelRow> = (0..keys)
         .flat_map(|number| {

@@ -73,7 +73,7 @@ fn answer(revision: i64, compact_revision: i64, hash: u32) -> MemberHashKv {
 }
 
 #[test]
-fn status_is_what_the_servers_tools_print() {
+fn i06_status_is_what_the_servers_tools_print() {
     for vector in VECTORS {
         let report = verify(&read(vector.file), &Expectations::default()).unwrap();
         let status = &report.status;
@@ -90,7 +90,7 @@ fn status_is_what_the_servers_tools_print() {
 }
 
 #[test]
-fn facts_are_what_the_servers_wrote() {
+fn i06_facts_are_what_the_servers_wrote() {
     for vector in VECTORS {
         let report = verify(&read(vector.file), &Expectations::default()).unwrap();
         let rows: u64 = report.buckets.values().sum();
@@ -110,7 +110,7 @@ fn facts_are_what_the_servers_wrote() {
 }
 
 #[test]
-fn hashkv_is_what_the_server_answered() {
+fn i06_hashkv_is_what_the_server_answered() {
     for vector in VECTORS {
         let expectations = Expectations {
             revision_barrier: Some(158),

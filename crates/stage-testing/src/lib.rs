@@ -13,7 +13,7 @@
     reason = "a test that cannot prepare its ground must fail, and its files are throw-away"
 )]
 
-use contract::{Clock, Digest, Plan, Receipt, RunDir, RunId, Step, Waited};
+use contract::{Clock, Plan, Receipt, RunDir, RunId, Step, Waited, Written};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -152,7 +152,7 @@ pub fn first_receipt(dir: &RunDir, output: &[u8]) {
         started_at: now,
         finished_at: now,
         input: None,
-        output: Digest::of(output),
+        output: Written::of(output),
         waited: Waited::default(),
         facts: serde_json::json!({}),
     })

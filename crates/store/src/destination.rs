@@ -7,7 +7,7 @@
 //! watches over the whole.
 
 use crate::{
-    Acknowledged, DestinationSettings, ErrorKind, FileDestination, ObjectInfo, Operation, Result,
+    Acknowledged, DestinationSettings, ErrorKind, Examine, FileDestination, ObjectInfo, Operation, Result,
     S3Destination, StoreError, Stored, Summary,
 };
 use async_trait::async_trait;
@@ -28,6 +28,12 @@ pub trait Destination: Send + Sync {
 
     /// Where it is, for people: a URL without credentials.
     fn location(&self) -> String;
+
+    /// What time it is by the store's own clock, to a second or two: as its last answer told, and
+    /// the time since. `None` before the first answer, and where there is no such clock.
+    fn store_time(&self) -> Option<jiff::Timestamp> {
+        None
+    }
 
     /// Begins an object of unknown length under a free key. Nothing is visible under the key
     /// before [`Upload::complete`] succeeded. `acknowledged` counts the bytes that the store
@@ -79,6 +85,11 @@ pub trait Destination: Send + Sync {
         begun_before: jiff::Timestamp,
     ) -> Result<Vec<String>>;
 
+    /// The store itself, for questions that only a probe asks; `None` for a directory.
+    fn examine(&self) -> Option<&dyn Examine> {
+        None
+    }
+
     /// Whether the object was stored in the way the settings ask for.
     ///
     /// # Errors
@@ -91,7 +102,7 @@ pub trait Destination: Send + Sync {
 
 /// An object on its way. Dropping it publishes nothing, but only [`Upload::abort`] also
 /// removes the parts that are in the store already. After an error from `write`, or after a
-/// cancelled `write`, only `abort` may be called.
+/// cancelled `write` or `complete`, only `abort` may be called.
 #[async_trait]
 pub trait Upload: Send {
     /// Appends a block of any size.
@@ -106,7 +117,7 @@ pub trait Upload: Send {
     /// # Errors
     /// [`ErrorKind::AlreadyExists`] when another object took the key;
     /// [`ErrorKind::Corrupt`] when the summary does not fit the bytes.
-    async fn complete(self: Box<Self>, summary: &Summary) -> Result<Stored>;
+    async fn complete(&mut self, summary: &Summary) -> Result<Stored>;
 
     /// Gives up and removes what was stored.
     ///

@@ -18,6 +18,7 @@ mod fanout;
 mod file;
 mod key;
 mod object;
+mod probe;
 mod read_back;
 mod s3;
 mod settings;
@@ -32,7 +33,8 @@ pub use fanout::{
 pub use file::FileDestination;
 pub use key::{KEY_BYTES_MAX, KeyProblem, check_key};
 pub use object::{ObjectInfo, Stored};
-pub use read_back::{Proof, ReadBack, ReadBackMode, ReadBackOptions, read_back};
+pub use probe::{Examine, Probe, Trial, Verdict, probe};
+pub use read_back::{Proof, ReadBack, ReadBackMode, ReadBackOptions, read_back, read_back_small};
 pub use s3::S3Destination;
 pub use settings::{
     Checksum, DestinationSettings, Endpoint, EndpointProblem, FileSettings, PART_BYTES_DEFAULT,

@@ -122,27 +122,83 @@ impl Check<'_> {
         answer.map_err(|_| self.error(stalled))
     }
 
-    /// Some stores need a moment until a new object is visible everywhere.
     async fn look(&self) -> Result<ObjectInfo> {
-        let mut pause = FIRST_PAUSE;
-        for look in 1..=LOOKS_MAX {
+        let mut looks = Looks::default();
+        loop {
             if let Some(info) = self.in_time(self.destination.head(self.key)).await?? {
                 return Ok(info);
             }
-            if look < LOOKS_MAX {
-                tokio::time::sleep(pause).await;
-                pause *= 2;
+            if !looks.again().await {
+                return Err(self.error(ErrorKind::NotFound));
             }
         }
-        Err(self.error(ErrorKind::NotFound))
     }
 
     async fn summarize(&self) -> Result<Summary> {
-        let mut blocks = self.in_time(self.destination.read(self.key, None)).await??;
+        let opening = open_new(self.destination, self.key, self.stall_timeout);
+        let mut blocks = opening.await?;
         let mut summer = Summer::default();
         while let Some(block) = self.in_time(blocks.next()).await? {
             summer.update(&block?);
         }
         Ok(summer.summary())
     }
+}
+
+/// Some stores need a moment until a new object is visible everywhere, and one answer to be there
+/// is no promise for the next one.
+struct Looks {
+    left: u32,
+    pause: Duration,
+}
+
+impl Default for Looks {
+    fn default() -> Self {
+        Looks { left: LOOKS_MAX - 1, pause: FIRST_PAUSE }
+    }
+}
+
+impl Looks {
+    /// Waits for the next look, if there is to be one.
+    async fn again(&mut self) -> bool {
+        if self.left == 0 {
+            return false;
+        }
+        tokio::time::sleep(self.pause).await;
+        self.left -= 1;
+        self.pause *= 2;
+        true
+    }
+}
+
+/// Begins to read an object that was written a moment ago.
+async fn open_new(destination: &dyn Destination, key: &str, limit: Duration) -> Result<Blocks> {
+    let mut looks = Looks::default();
+    loop {
+        match tokio::time::timeout(limit, destination.read(key, None)).await {
+            Ok(Err(e)) if matches!(e.kind(), ErrorKind::NotFound) && looks.again().await => {}
+            Ok(opened) => return opened,
+            Err(_) => {
+                let kind = ErrorKind::Stalled { after: limit };
+                return Err(StoreError::new(destination.name(), Operation::ReadBack, key, kind));
+            }
+        }
+    }
+}
+
+/// Proves that a small object is what was just written.
+///
+/// # Errors
+/// [`ErrorKind::Corrupt`] when it is something else, [`ErrorKind::NotFound`] when the store does
+/// not have it even after some looks, or any refusal to be read.
+pub async fn read_back_small(
+    destination: &dyn Destination,
+    key: &str,
+    expected: &[u8],
+    stall_timeout: Duration,
+) -> Result<()> {
+    let check = Check { destination, key, stall_timeout };
+    let (found, wanted) = (check.summarize().await?, Summary::of(expected));
+    check.same("length", &wanted.bytes.to_string(), &found.bytes.to_string())?;
+    check.same("SHA-256", &wanted.sha256_hex(), &found.sha256_hex())
 }

@@ -10,16 +10,22 @@ mod begin;
 mod body;
 mod cleanup;
 mod client;
+mod clock;
 mod commit;
+mod credentials;
 mod error;
+mod examine;
+#[cfg(debug_assertions)]
+mod failpoints;
 mod list;
 mod object;
 mod parts;
+mod retry;
 mod upload;
 
 use crate::key::{check_key, check_prefix};
 use crate::{
-    Acknowledged, Blocks, Destination, ErrorKind, ObjectInfo, Operation, Result, S3Settings,
+    Acknowledged, Blocks, Destination, ErrorKind, Examine, ObjectInfo, Operation, Result, S3Settings,
     StoreError, Stored, Upload,
 };
 use async_trait::async_trait;
@@ -45,6 +51,8 @@ struct Bucket {
     settings: S3Settings,
     /// Empty, or ends with a slash.
     prefix: String,
+    pace: retry::Pace,
+    clock: clock::StoreClock,
 }
 
 impl S3Destination {
@@ -55,12 +63,12 @@ impl S3Destination {
     pub async fn open(settings: S3Settings) -> Result<Self> {
         let fail = |kind| StoreError::new(&settings.name, Operation::Open, "", kind);
         client::check(&settings).map_err(fail)?;
-        let client = client::build(&settings).await.map_err(fail)?;
+        let (client, pace, clock) = client::build(&settings).await.map_err(fail)?;
         let prefix = match settings.prefix.trim_matches('/') {
             "" => String::new(),
             prefix => format!("{prefix}/"),
         };
-        Ok(S3Destination(Arc::new(Bucket { client, settings, prefix })))
+        Ok(S3Destination(Arc::new(Bucket { client, settings, prefix, pace, clock })))
     }
 }
 
@@ -109,6 +117,10 @@ impl Destination for S3Destination {
         }
     }
 
+    fn store_time(&self) -> Option<jiff::Timestamp> {
+        self.0.clock.now()
+    }
+
     async fn create(&self, key: &str, acknowledged: Acknowledged) -> Result<Box<dyn Upload>> {
         let name = self.0.name_of(Operation::Create, key)?;
         if self.0.look(Operation::Create, key).await?.is_some() {
@@ -153,6 +165,10 @@ impl Destination for S3Destination {
         begun_before: jiff::Timestamp,
     ) -> Result<Vec<String>> {
         cleanup::abort_stale_uploads(&self.0, prefix, begun_before).await
+    }
+
+    fn examine(&self) -> Option<&dyn Examine> {
+        Some(self)
     }
 
     fn audit(&self, info: &ObjectInfo) -> Result<()> {

@@ -53,6 +53,7 @@ struct Running {
 
 struct Step {
     name: String,
+    receipt: std::path::PathBuf,
     child: Child,
     status: Option<ExitStatus>,
     failure: Option<events::Failure>,
@@ -73,8 +74,9 @@ impl Running {
             if let Some(stderr) = child.stderr.take() {
                 tokio::spawn(events::listen(position, stderr, sender.clone()));
             }
-            let name = links[position].name.clone();
-            steps.push(Step { name, child, status: None, failure: None, ended_by_us: false });
+            let (name, receipt) = (links[position].name.clone(), links[position].receipt.clone());
+            let (status, failure, ended_by_us) = (None, None, false);
+            steps.push(Step { name, receipt, child, status, failure, ended_by_us });
         }
         Ok(Running { steps, events, stop })
     }
@@ -128,6 +130,7 @@ impl Step {
             status: self.status,
             failure: self.failure,
             ended_by_us: self.ended_by_us,
+            has_receipt: self.receipt.is_file(),
         }
     }
 }
@@ -155,6 +158,7 @@ async fn wait_any(steps: &mut [Step]) {
             // A child that cannot be waited for did not succeed, whatever became of it.
             let status = step.child.wait().await.unwrap_or(ExitStatus::from_raw(1 << 8));
             step.status = Some(status);
+            failpoint::pass("chain.step_ended");
         })
     });
     let waits: Vec<_> = waits.collect();

@@ -18,10 +18,17 @@ pub(crate) struct StepEnd {
     pub(crate) failure: Option<Failure>,
     /// Ended because this process said so; never the root cause.
     pub(crate) ended_by_us: bool,
+    /// Whether it signed for what it did. Without that a success is none.
+    pub(crate) has_receipt: bool,
 }
 
 impl StepEnd {
     fn is_commit(&self) -> bool {
+        self.has_receipt && self.says_so()
+    }
+
+    /// Whether its exit code alone speaks of success.
+    fn says_so(&self) -> bool {
         self.status.is_some_and(|status| super::is_commit(&self.name, status))
     }
 }
@@ -58,10 +65,11 @@ impl Outcome {
         Outcome { code, cause, steps }
     }
 
-    /// Whether the step ended well, be it with fewer copies than wanted.
+    /// Whether the step did its work, be it with fewer copies than wanted: it signed for it, which
+    /// is the last thing that can go wrong with it. Whatever ended it after that takes nothing back.
     pub(crate) fn succeeded(&self, stage: &str) -> bool {
         let step = self.steps.iter().find(|step| step.name == stage);
-        step.is_some_and(StepEnd::is_commit)
+        step.is_some_and(|step| step.has_receipt)
     }
 
     /// The etcd member that a failed stage named.
@@ -79,6 +87,7 @@ fn judge(steps: &[StepEnd], stopped_by: Option<i32>, timed_out: bool) -> (u8, Op
         hint: String::new(),
         member: String::new(),
     };
+    let steps = deciding(steps);
     let failed = |step: &&StepEnd| !step.is_commit();
     let unfinished = steps.iter().any(|step| failed(&step));
     if let (Some(signal), true) = (stopped_by, unfinished) {
@@ -95,6 +104,7 @@ fn judge(steps: &[StepEnd], stopped_by: Option<i32>, timed_out: bool) -> (u8, Op
     };
     let root = steps.iter().find(by_itself).or_else(|| steps.iter().find(failed));
     match root {
+        Some(step) if step.says_so() => (Exit::Bug.code(), Some(unsigned(step))),
         Some(step) => (code_of(step.status), Some(cause_of(step))),
         None => {
             let partial = steps.iter().find(|s| s.status.is_some_and(|status| !status.success()));
@@ -103,10 +113,33 @@ fn judge(steps: &[StepEnd], stopped_by: Option<i32>, timed_out: bool) -> (u8, Op
     }
 }
 
+/// The steps that decide. Once the commit stands, or the last step of a chain that commits nothing
+/// has succeeded, those before it have signed for their work: one that was killed on its way out
+/// has cost nothing.
+fn deciding(steps: &[StepEnd]) -> &[StepEnd] {
+    let commit = steps.iter().position(|step| step.name == super::COMMIT);
+    let commit = commit.unwrap_or(steps.len().saturating_sub(1));
+    match steps.get(commit) {
+        Some(step) if step.is_commit() => &steps[commit..],
+        _ => steps,
+    }
+}
+
 /// The code that a shell would show.
 fn code_of(status: Option<ExitStatus>) -> u8 {
     let code = status.map_or(1, |s| s.code().or(s.signal().map(|n| 128 + n)).unwrap_or(1));
     u8::try_from(code).unwrap_or(Exit::Bug.code())
+}
+
+/// A program that claims success and left no receipt is no stage of this run.
+fn unsigned(step: &StepEnd) -> Cause {
+    Cause {
+        stage: step.name.clone(),
+        message: "ended as if it had succeeded, and left no receipt".into(),
+        causes: String::new(),
+        hint: format!("look at the program lifeboat-{}; all are of one version", step.name),
+        member: String::new(),
+    }
 }
 
 fn cause_of(step: &StepEnd) -> Cause {
@@ -140,7 +173,7 @@ mod tests {
             member: String::new(),
         });
         let status = Some(ExitStatus::from_raw(raw));
-        StepEnd { name: name.into(), status, failure, ended_by_us: false }
+        StepEnd { name: name.into(), status, failure, ended_by_us: false, has_receipt: true }
     }
 
     fn judged(steps: Vec<StepEnd>) -> (u8, Option<String>) {
@@ -170,6 +203,38 @@ mod tests {
             ),
             (137, Some("b".into()))
         );
+    }
+
+    #[test]
+    fn f52_a_success_without_a_receipt_is_a_failure_of_its_own() {
+        let mut silent = step("compress", 0, "");
+        silent.has_receipt = false;
+        let chain = vec![
+            step("verify", 10 << 8, "downstream"),
+            silent,
+            step("encrypt", 10 << 8, "upstream"),
+        ];
+        assert_eq!(judged(chain), (1, Some("compress".into())));
+        let mut replicate = step("replicate", 0, "");
+        replicate.has_receipt = false;
+        let outcome = Outcome::new(vec![replicate], None, false);
+        assert!(!outcome.succeeded("replicate"));
+    }
+
+    #[test]
+    fn f01_a_step_that_is_killed_after_it_signed_costs_nothing() {
+        let killed = |name| step(name, 9, "");
+        let chain = |a, b, c| Outcome::new(vec![a, b, c], None, false);
+        let run = chain(killed("capture"), step("replicate", 40 << 8, ""), step("prune", 0, ""));
+        assert_eq!((run.code, run.cause.is_none()), (40, true));
+        let fetch = chain(step("fetch", 0, ""), killed("decrypt"), step("verify", 0, ""));
+        assert_eq!((fetch.code, fetch.cause.is_none()), (0, true));
+        // It is on record, and says nothing of what was to come after it.
+        let tidying = chain(step("encrypt", 0, ""), killed("replicate"), step("prune", 0, ""));
+        assert!(tidying.code == 137 && tidying.succeeded("replicate"));
+        let mut early = killed("replicate");
+        early.has_receipt = false;
+        assert!(!Outcome::new(vec![early], None, false).succeeded("replicate"));
     }
 
     #[test]

@@ -21,6 +21,8 @@ pub(crate) struct Link {
     program: PathBuf,
     args: Vec<OsString>,
     environment: Vec<(OsString, OsString)>,
+    /// Where the step leaves its receipt.
+    pub(super) receipt: PathBuf,
 }
 
 /// The program of one step of a plan, with `extra` arguments of its own.
@@ -54,7 +56,8 @@ pub(crate) fn link(
     args.extend_from_slice(extra);
     let mut environment: Vec<_> = environment::of(&step.name).collect();
     environment.push(("LIFEBOAT_PROGRESS".into(), "1".into()));
-    Ok(Link { name: step.name.clone(), program, args, environment })
+    let receipt = run_dir.receipt_path(position, &step.name);
+    Ok(Link { name: step.name.clone(), program, args, environment, receipt })
 }
 
 /// Starts all of them. A child that is dropped is killed, so that none outlives a failed start.
@@ -68,6 +71,7 @@ pub(super) fn all(links: &[Link]) -> Result<Vec<Child>, Error> {
         };
         let input = before.take().map_or_else(Stdio::null, Stdio::from);
         children.push(start(link, input, output)?);
+        failpoint::pass("chain.step_started");
         before = after;
     }
     Ok(children)

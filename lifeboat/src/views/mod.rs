@@ -18,6 +18,7 @@ use crate::error::Error;
 use crate::{environment, find};
 use catalogue::{Backup, BackupName, Catalogue};
 use contract::Exit;
+use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Stdio};
 
 /// Asks `lifeboat-catalogue` what all destinations hold.
@@ -42,6 +43,9 @@ pub(crate) fn read_catalogue_within(common: &Common, limit: &str) -> Result<Cata
         .stderr(Stdio::inherit())
         .output()
         .map_err(|source| Error::Start { program: name.clone(), source })?;
+    if let Some(signal) = output.status.signal() {
+        return Err(Error::Killed { program: name, signal });
+    }
     let code = output.status.code().unwrap_or(Exit::Bug.code().into());
     if code != 0 {
         return Err(Error::Program { program: name, code });

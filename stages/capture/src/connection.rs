@@ -8,9 +8,8 @@ use crate::endpoint::Endpoint;
 use crate::probe;
 use crate::settings::{Login, Settings, Tls};
 use crate::trouble::Trouble;
-use contract::facts;
 use etcd_client::{
-    AlarmAction, AlarmType, Certificate, Channel, Client, ConnectOptions, GetOptions, Identity,
+    Certificate, Channel, Client, ConnectOptions, GetOptions, Identity,
     SnapshotStreaming, TlsOptions,
 };
 use std::future::Future;
@@ -44,6 +43,8 @@ pub(crate) struct Status {
     pub(crate) revision: i64,
     pub(crate) db_bytes: u64,
     pub(crate) db_bytes_in_use: u64,
+    /// At which size etcd stops taking writes; 0 if it does not say (before 3.6).
+    pub(crate) db_quota_bytes: u64,
     pub(crate) is_learner: bool,
     /// Such as `etcdserver: no leader`, and one for each alarm.
     pub(crate) errors: Vec<String>,
@@ -102,7 +103,9 @@ impl Connection {
             result => result?,
         };
         let connection = Connection { endpoint: endpoint.clone(), client };
-        let status = connection.status().await?;
+        // A port that takes connections and says nothing is found out here. The member answers
+        // this by itself, from memory.
+        let status = within("status", limit, connection.status()).await?;
         Ok((connection, status))
     }
 
@@ -127,6 +130,7 @@ impl Connection {
             revision: header.map_or(0, etcd_client::ResponseHeader::revision),
             db_bytes: u64::try_from(answer.db_size()).unwrap_or(0),
             db_bytes_in_use: u64::try_from(answer.raft_used_db_size()).unwrap_or(0),
+            db_quota_bytes: u64::try_from(answer.db_size_quota()).unwrap_or(0),
             is_learner: answer.is_learner(),
             errors: answer.errors().to_vec(),
             downgrade_to: downgrade.map(|info| info.target_version().to_owned()),
@@ -146,22 +150,6 @@ impl Connection {
             is_learner: member.is_learner(),
         });
         Ok(listed.collect())
-    }
-
-    /// The alarms that are raised. etcd asks the whole cluster, so this needs a quorum.
-    pub(crate) async fn alarms(&self) -> Result<Vec<facts::Alarm>, Trouble> {
-        let mut client = self.client.maintenance_client();
-        let asked = client.alarm(AlarmAction::Get, AlarmType::None, None);
-        let answer = request("alarm list", asked).await?;
-        let raised = answer.alarms().iter().map(|alarm| facts::Alarm {
-            member_id: hex_id(alarm.member_id()),
-            alarm: match alarm.alarm() {
-                AlarmType::Nospace => "NOSPACE".to_owned(),
-                AlarmType::Corrupt => "CORRUPT".to_owned(),
-                AlarmType::None => "UNKNOWN".to_owned(),
-            },
-        });
-        Ok(raised.collect())
     }
 
     /// The cluster's revision and the member that answered. Once the answer is here, that member

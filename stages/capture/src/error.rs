@@ -126,10 +126,7 @@ impl Error {
     /// The one failure that speaks for several.
     fn speaker(&self) -> &Error {
         match self {
-            Error::Exhausted { failed } => {
-                let corrupt = failed.iter().find(|error| error.exit() == Exit::Corrupt);
-                corrupt.or(failed.last()).unwrap_or(self)
-            }
+            Error::Exhausted { failed } => failed.last().unwrap_or(self),
             _ => self,
         }
     }

@@ -4,7 +4,7 @@
 //! snapshot's bytes. An answer is never required here: a member that has none gets the reason
 //! written down, and `verify` decides what that is worth.
 
-use crate::connection::{Connection, Listed, hex_id};
+use crate::connection::{Connection, HashKv, Listed, hex_id};
 use crate::survey::{Sighting, Survey};
 use crate::trouble::{Trouble, seconds};
 use contract::facts::{HashKvAnswer, MemberHashKv};
@@ -72,7 +72,18 @@ fn connection_of(survey: &Survey, id: u64) -> Result<Connection, String> {
 }
 
 async fn answer(connection: Connection, revision: i64, deadline: Instant) -> HashKvAnswer {
-    match timeout_at(deadline, repeat(&connection, revision)).await {
+    let ask = || {
+        let connection = connection.clone();
+        async move { connection.hash_kv(revision).await }
+    };
+    answer_of(ask, revision, deadline).await
+}
+
+async fn answer_of<F>(ask: impl FnMut() -> F, revision: i64, deadline: Instant) -> HashKvAnswer
+where
+    F: Future<Output = Result<HashKv, Trouble>>,
+{
+    match timeout_at(deadline, repeat(ask, revision)).await {
         Ok(Ok(answer)) => answer,
         Ok(Err(trouble)) => HashKvAnswer::Missing { missing: trouble.to_string() },
         Err(_) => {
@@ -81,10 +92,13 @@ async fn answer(connection: Connection, revision: i64, deadline: Instant) -> Has
     }
 }
 
-async fn repeat(connection: &Connection, revision: i64) -> Result<HashKvAnswer, Trouble> {
+async fn repeat<F>(mut ask: impl FnMut() -> F, revision: i64) -> Result<HashKvAnswer, Trouble>
+where
+    F: Future<Output = Result<HashKv, Trouble>>,
+{
     let mut attempt = 1;
     loop {
-        match connection.hash_kv(revision).await {
+        match ask().await {
             Ok(answer) => {
                 return Ok(HashKvAnswer::Hash {
                     hash: answer.hash,
@@ -98,5 +112,51 @@ async fn repeat(connection: &Connection, revision: i64) -> Result<HashKvAnswer, 
             }
             Err(trouble) => return Err(trouble),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::Cell;
+    use std::future::{pending, ready};
+
+    async fn answer_to<F>(ask: impl FnMut() -> F) -> HashKvAnswer
+    where
+        F: Future<Output = Result<HashKv, Trouble>>,
+    {
+        answer_of(ask, 7, Instant::now() + ANSWER_LIMIT).await
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn i24_f25_a_member_that_never_answers_hashkv_is_not_waited_for_longer_than_the_limit() {
+        let missing = "no answer within 120.0 s".to_owned();
+        assert_eq!(answer_to(pending).await, HashKvAnswer::Missing { missing });
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn i24_a_member_that_never_has_the_revision_is_asked_a_limited_number_of_times() {
+        let asked = Cell::new(0);
+        let ask = || {
+            asked.set(asked.get() + 1);
+            ready(Err(Trouble::FutureRevision))
+        };
+        let missing = "the revision is not there yet".to_owned();
+        assert_eq!(answer_to(ask).await, HashKvAnswer::Missing { missing });
+        assert_eq!(asked.get(), ATTEMPTS_MAX);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn f17_a_follower_that_lags_a_little_gets_the_time_to_catch_up() {
+        let asked = Cell::new(0);
+        let ask = || {
+            asked.set(asked.get() + 1);
+            ready(match asked.get() {
+                1 | 2 => Err(Trouble::FutureRevision),
+                _ => Ok(HashKv { hash: 5, compact_revision: -1 }),
+            })
+        };
+        let expected = HashKvAnswer::Hash { hash: 5, revision: 7, compact_revision: -1 };
+        assert_eq!(answer_to(ask).await, expected);
     }
 }

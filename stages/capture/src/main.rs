@@ -22,6 +22,9 @@ use clap::Parser;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    if let Some(done) = contract::generated::<args::Args>() {
+        return done;
+    }
     let args = args::Args::parse();
     // One provider for every TLS client in the tree. It can be there already only in a test.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();

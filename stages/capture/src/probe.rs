@@ -124,7 +124,7 @@ fn speaks_plain(endpoint: &Endpoint, limit: Duration) -> bool {
     greet().is_ok_and(|frame_type| frame_type == FRAME_TYPE_SETTINGS)
 }
 
-fn connect(endpoint: &Endpoint, limit: Duration) -> io::Result<TcpStream> {
+pub(crate) fn connect(endpoint: &Endpoint, limit: Duration) -> io::Result<TcpStream> {
     let uri = uri_of(endpoint)?;
     let port = uri.port_u16().unwrap_or(if endpoint.is_tls() { 443 } else { 80 });
     let mut addresses = (host_of(endpoint)?.as_str(), port).to_socket_addrs()?;
@@ -135,7 +135,7 @@ fn connect(endpoint: &Endpoint, limit: Duration) -> io::Result<TcpStream> {
     Ok(socket)
 }
 
-fn host_of(endpoint: &Endpoint) -> io::Result<String> {
+pub(crate) fn host_of(endpoint: &Endpoint) -> io::Result<String> {
     let uri = uri_of(endpoint)?;
     let host = uri.host().ok_or(io::ErrorKind::InvalidInput)?;
     Ok(host.trim_start_matches('[').trim_end_matches(']').to_owned())

@@ -33,6 +33,8 @@ pub(crate) fn run(args: &Args) -> Result<Exit, Error> {
     let settings = Arc::new(settings(args)?);
     let job = Job::open("capture", &args.stage.streams, Clock::system())?;
     let sink = job.output()?;
+    let is_verified_later = job.plan().is_some_and(|plan| plan.position("verify").is_some());
+    let sink = if is_verified_later { sink.without_sha256() } else { sink };
     let turn = turn_of(&job);
     let runtime = runtime()?;
     let captured = runtime.block_on(Capture { settings, turn }.run(sink));
@@ -147,6 +149,9 @@ impl Capture {
             match attempt.capture(sink).await {
                 Ok(captured) => return Ok(captured),
                 Err(error) if sink.is_none() || error.is_final() => return Err(error),
+                // Wrong bytes are not tried away here: whoever runs the stages begins anew, once,
+                // and with another member.
+                Err(error) if error.exit() == Exit::Corrupt => return Err(error),
                 Err(error) => {
                     let cause = std::error::Error::source(&error).map(ToString::to_string);
                     tracing::warn!(causes = cause, "{error}; nothing was handed out yet");

@@ -10,7 +10,6 @@ use crate::connection::{Connection, Listed, Status, hex_id};
 use crate::endpoint::Endpoint;
 use crate::error::{Error, Unreachable};
 use crate::settings::Settings;
-use crate::trouble::Trouble;
 use contract::facts;
 use std::sync::Arc;
 use tokio::task::JoinSet;
@@ -68,7 +67,7 @@ impl Survey {
         sightings.extend(found);
         refresh(&mut sightings).await;
         let cluster_id = one_cluster(&sightings)?;
-        let alarms = alarms(&sightings).await;
+        let alarms = alarms(&sightings);
         Ok(Survey { cluster_id, sightings, silent, listed, alarms, unreachable })
     }
 
@@ -286,16 +285,10 @@ fn one_cluster(sightings: &[Sighting]) -> Result<u64, Error> {
     }
 }
 
-/// The alarms from the first member that can ask the cluster; without a quorum, from what the
-/// statuses mention.
-async fn alarms(sightings: &[Sighting]) -> Vec<facts::Alarm> {
-    for sighting in sightings.iter().filter(|s| s.status.leader != 0 && !s.status.is_learner) {
-        match sighting.connection.alarms().await {
-            Ok(alarms) => return alarms,
-            Err(Trouble::NoQuorum(_) | Trouble::TimedOut { .. }) => break,
-            Err(_) => {}
-        }
-    }
+/// The alarms that the members know of: each keeps the list of the whole cluster and tells it with
+/// its status. The request made for it would go through the log, and `etcd_client` has no place
+/// for an alarm that is newer than itself.
+fn alarms(sightings: &[Sighting]) -> Vec<facts::Alarm> {
     let mut alarms: Vec<facts::Alarm> = Vec::new();
     for error in sightings.iter().flat_map(|s| &s.status.errors) {
         if let Some(alarm) = alarm_of(error)

@@ -12,6 +12,9 @@ use clap::Parser;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    if let Some(done) = contract::generated::<args::Args>() {
+        return done;
+    }
     let args = args::Args::parse();
     contract::stage_main(args.stage_name(), &args.stage, || stage::run(&args))
 }

@@ -1,9 +1,23 @@
 //! `--check`: whether recipients or identities are good.
+//!
+//! For the way out it also asks whether the identities of `[decrypt]` lie on this machine and open
+//! what is encrypted here: then whoever takes the machine has every backup. Nobody is asked for a
+//! passphrase, and no plugin is started.
 
 use crate::args::Args;
+use crate::decrypt;
 use crate::error::Error;
-use crate::{decrypt, stage};
-use contract::{CheckReport, Exit, StreamError};
+use crate::identities::Keyring;
+use crate::passphrase::Passphrases;
+use crate::recipients::Recipients;
+use crate::stage;
+use config::Pipeline;
+use contract::{CheckReport, Exit, Finding, StreamError};
+use std::io::Write as _;
+use std::path::PathBuf;
+
+/// What is encrypted to see who can open it.
+const SAMPLE: &[u8] = b"lifeboat";
 
 /// Prints the answer and says it again as an exit code.
 ///
@@ -24,11 +38,15 @@ fn recipients(args: &Args, report: &mut CheckReport) {
         Err(e) => return report.failed("recipients", &e),
     };
     let names = recipients.names();
-    let mut detail = format!("{}: {}", names.len(), names.join(", "));
-    if names.len() == 1 {
-        detail.push_str(" (only one: if its identity is lost, every backup is)");
-    }
-    report.good("recipients", detail);
+    let detail = format!("{}: {}", names.len(), names.join(", "));
+    report.add(match names.len() {
+        1 => Finding::warning(
+            "recipients",
+            format!("{detail}; if its identity is lost, every backup is"),
+            "add a second recipient whose identity is kept offline",
+        ),
+        _ => Finding::good("recipients", detail),
+    });
     for name in recipients.plugins() {
         match recipients.plugin(name) {
             Ok(_) => {
@@ -37,6 +55,56 @@ fn recipients(args: &Args, report: &mut CheckReport) {
             Err(e) => report.failed(format!("plugin {name}"), &e),
         }
     }
+    sample(args, &recipients, report);
+}
+
+/// Encrypts a few bytes, and tries whether an identity on this machine opens them.
+fn sample(args: &Args, recipients: &Recipients, report: &mut CheckReport) {
+    if !recipients.plugins().is_empty() {
+        // A plugin may ask for a touch or a PIN.
+        return;
+    }
+    let sealed = match seal(recipients) {
+        Ok(sealed) => sealed,
+        Err(e) => return report.failed("sample", &e),
+    };
+    for path in identities_here(args) {
+        report.add(match opens(&path, &sealed) {
+            true => Finding::warning(
+                "identities",
+                format!("{} lies here and opens every backup", path.display()),
+                "keep it away from the machine that makes backups; `fetch --identity` takes it",
+            )
+            .about(path.display().to_string()),
+            false => Finding::good(
+                "identities",
+                format!("{} does not open by itself what is encrypted here", path.display()),
+            )
+            .about(path.display().to_string()),
+        });
+    }
+}
+
+fn seal(recipients: &Recipients) -> Result<Vec<u8>, Error> {
+    let mut sealed = Vec::new();
+    let mut writer =
+        recipients.encryptor()?.wrap_output(&mut sealed).map_err(StreamError::Write)?;
+    writer.write_all(SAMPLE).map_err(StreamError::Write)?;
+    writer.finish().map_err(StreamError::Write)?;
+    Ok(sealed)
+}
+
+/// The identity files of the configuration that are on this machine.
+fn identities_here(args: &Args) -> Vec<PathBuf> {
+    let pipeline = Pipeline::load(args.stage.config.as_deref());
+    let files = pipeline.map(|pipeline| pipeline.decrypt.identities_files).unwrap_or_default();
+    files.into_iter().filter(|path| path.is_file()).collect()
+}
+
+fn opens(path: &PathBuf, sealed: &[u8]) -> bool {
+    let keyring = Keyring::read(std::slice::from_ref(path), Passphrases::new(None));
+    let Ok(decryptor) = age::Decryptor::new(sealed) else { return false };
+    keyring.is_ok_and(|keyring| decryptor.decrypt(keyring.unlocked()).is_ok())
 }
 
 fn identities(args: &Args, report: &mut CheckReport) {

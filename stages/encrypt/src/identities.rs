@@ -88,6 +88,11 @@ impl Keyring {
         self.open.iter().chain(unlocked).map(AsRef::as_ref)
     }
 
+    /// The identities that no passphrase protects.
+    pub(crate) fn unlocked(&self) -> impl Iterator<Item = &dyn age::Identity> {
+        self.open.iter().map(AsRef::as_ref)
+    }
+
     /// Why a protected file could not be opened, if one could not.
     pub(crate) fn take_failure(&self) -> Option<IdentityError> {
         self.failure.take()

@@ -17,6 +17,9 @@ mod terminal;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    if let Some(done) = contract::generated::<args::Args>() {
+        return done;
+    }
     let args = match args::from_command_line() {
         Ok(args) => args,
         Err(code) => return code,

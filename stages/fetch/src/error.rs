@@ -1,7 +1,7 @@
 //! What can go wrong.
 
 use catalogue::ManifestError;
-use contract::{Blame, Digest, Exit, Failure};
+use contract::{Blame, Digest, Exit, Failure, Written};
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
@@ -16,7 +16,7 @@ pub(crate) enum Error {
     #[error("the manifest {key} in {destination} is unusable")]
     Manifest { destination: String, key: String, source: ManifestError },
     #[error("the artifact {key} in {destination} has {found}; its manifest says {expected}")]
-    Damaged { destination: String, key: String, expected: Digest, found: Digest },
+    Damaged { destination: String, key: String, expected: Digest, found: Written },
 }
 
 impl Failure for Error {

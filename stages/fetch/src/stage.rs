@@ -24,8 +24,8 @@ async fn fetch(args: &Args, pipeline: &Pipeline, sink: &mut Sink) -> Result<(), 
     let manifest = read_manifest(args, pipeline, &opened).await?;
     let (key, expected) = (manifest.artifact_key(), digest_of(&manifest));
     pass(&opened, &key, expected.bytes, sink).await?;
-    let found = sink.digest();
-    if found == expected {
+    let found = sink.written();
+    if found.digest().as_ref() == Some(&expected) {
         return Ok(());
     }
     Err(Error::Damaged { destination: args.destination.clone(), key, expected, found })

@@ -10,6 +10,7 @@ use catalogue::{Backup, DestinationCatalogue};
 use contract::Failure;
 use destinations::Opened;
 use std::collections::BTreeMap;
+use store::{ErrorKind, Operation, StoreError};
 
 /// Names of the backups that were removed, for each destination.
 pub(crate) type Removed = BTreeMap<String, Vec<String>>;
@@ -29,7 +30,7 @@ pub(crate) async fn apply(
         for decision in plan.removals() {
             let is_it = |b: &&Backup| b.name.as_str() == decision.id;
             let Some(backup) = catalogue.backups.iter().find(is_it) else { continue };
-            match remove(opened, backup).await {
+            match remove_in_time(opened, backup).await {
                 Ok(()) => {
                     tracing::info!("removed {} from {name}", decision.id);
                     gone.push(decision.id.clone());
@@ -52,10 +53,23 @@ pub(crate) async fn apply(
     }
 }
 
+async fn remove_in_time(opened: &Opened, backup: &Backup) -> Result<(), destinations::Error> {
+    match tokio::time::timeout(opened.timeout, remove(opened, backup)).await {
+        Ok(removed) => removed,
+        Err(_) => {
+            let (name, kind) = (opened.store.name(), ErrorKind::Stalled { after: opened.timeout });
+            Err(StoreError::new(name, Operation::Delete, &backup.manifest_key, kind).into())
+        }
+    }
+}
+
 async fn remove(opened: &Opened, backup: &Backup) -> Result<(), destinations::Error> {
+    failpoint::pass("prune.removing");
     opened.store.delete(&backup.manifest_key).await?;
+    failpoint::pass("prune.manifest.removed");
     if let Some(manifest) = &backup.manifest {
         opened.store.delete(&manifest.artifact_key()).await?;
+        failpoint::pass("prune.artifact.removed");
     }
     Ok(())
 }

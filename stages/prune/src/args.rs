@@ -24,6 +24,11 @@ pub(crate) struct Args {
     /// Remove more than prune.max_fraction for this once: you have read the plan
     #[arg(long)]
     pub(crate) allow_large_removal: bool,
+
+    /// Say whether every destination can be read and pruned, and remove nothing. Prints one JSON
+    /// object
+    #[arg(long)]
+    pub(crate) check: bool,
 }
 
 const AFTER: &str = "\

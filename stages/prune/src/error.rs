@@ -1,6 +1,7 @@
 //! What can go wrong.
 
 use contract::{Blame, Exit, Failure};
+use jiff::Timestamp;
 use retention::Refusal;
 
 #[derive(Debug, thiserror::Error)]
@@ -17,6 +18,16 @@ pub(crate) enum Error {
     BadPolicy { key: &'static str, value: String, problem: String },
     #[error("nothing was removed: destination {destination:?} could not be read: {problem}")]
     Unreadable { destination: String, problem: String },
+    #[error(
+        "nothing was removed: the clock here says {ours}, that of destination {destination:?} \
+         says {theirs}"
+    )]
+    Clocks { destination: String, ours: Timestamp, theirs: Timestamp },
+    #[error(
+        "nothing was removed: destination {destination:?} does not list backup {backup}, which \
+         was stored and read back in this run"
+    )]
+    NotListed { destination: String, backup: String },
     #[error("nothing was removed: destination {destination:?}: {refusal}")]
     Refused { destination: String, refusal: Box<Refusal> },
     #[error("{failed} of {planned} backups could not be removed: {why}")]
@@ -29,9 +40,10 @@ impl Error {
     /// The destination on whose account nothing was removed anywhere.
     pub(crate) fn destination(&self) -> Option<&str> {
         match self {
-            Error::Unreadable { destination, .. } | Error::Refused { destination, .. } => {
-                Some(destination)
-            }
+            Error::Unreadable { destination, .. }
+            | Error::Clocks { destination, .. }
+            | Error::NotListed { destination, .. }
+            | Error::Refused { destination, .. } => Some(destination),
             _ => None,
         }
     }
@@ -45,7 +57,10 @@ impl Failure for Error {
             Error::Destination(e) => e.exit(),
             Error::NoPolicy | Error::BadPolicy { .. } => Exit::Config,
             Error::Refused { refusal, .. } if refusal.is_policy_fault() => Exit::Config,
-            Error::Unreadable { .. } | Error::Refused { .. } => Exit::Refused,
+            Error::Unreadable { .. }
+            | Error::Clocks { .. }
+            | Error::NotListed { .. }
+            | Error::Refused { .. } => Exit::Refused,
             Error::NotRemoved { exit, .. } => *exit,
             Error::Print(_) => Exit::LocalDisk,
         }
@@ -59,6 +74,12 @@ impl Failure for Error {
             Error::NoPolicy => Some("add [prune] with at least one rule to pipeline.toml".into()),
             Error::Unreadable { .. } => {
                 Some("a backup is only removed while all destinations can be seen".into())
+            }
+            Error::Clocks { .. } => {
+                Some("set this machine's clock (chronyc tracking, timedatectl); then prune again".into())
+            }
+            Error::NotListed { .. } => {
+                Some("its listing is out of date or incomplete: prune again later".into())
             }
             Error::Refused { refusal, .. } => Some(refusal.hint().to_owned()),
             Error::NotRemoved { .. } => Some("the next prune tries again".into()),

@@ -6,6 +6,8 @@
 
 mod apply;
 mod args;
+mod check;
+mod doubts;
 mod error;
 mod page;
 mod plans;
@@ -15,6 +17,9 @@ use clap::Parser;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    if let Some(done) = contract::generated::<args::Args>() {
+        return done;
+    }
     let args = args::Args::parse();
     contract::stage_main("prune", &args.common, || stage::run(&args))
 }

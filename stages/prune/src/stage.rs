@@ -2,26 +2,32 @@
 
 use crate::apply::{self, Removed};
 use crate::args::Args;
+use crate::check;
+use crate::doubts;
 use crate::error::Error;
 use crate::page;
 use crate::plans::{self, Plans};
 use catalogue::DestinationCatalogue;
 use config::Pipeline;
 use contract::facts::{PruneFacts, ReplicateFacts};
-use contract::{Clock, Exit, Failure, Job, Receipt};
+use contract::{Clock, Exit, Failure, Job};
+use destinations::Opened;
 use std::collections::BTreeMap;
 
 pub(crate) fn run(args: &Args) -> Result<Exit, Error> {
+    if args.check {
+        return check::run(args);
+    }
     let pipeline = Pipeline::load(args.common.config.as_deref())?;
-    let in_a_run = args.common.streams.run_dir.is_some();
     let job = Job::open("prune", &args.common.streams, Clock::system())?;
     let source = job.signal_input()?;
     // Inside a run, nothing is removed before the new backup is committed.
     let receipts = job.confirm(&source)?;
     let sink = job.signal_output()?;
-    let pruned = destinations::block_on(prune(args, &pipeline, &job, in_a_run))?;
+    let stored = doubts::replicated(&receipts);
+    let pruned = destinations::block_on(prune(args, &pipeline, &job, stored.as_ref()))?;
     let (plans, removed) = match pruned {
-        Err(e) if is_known(&e, &receipts) => {
+        Err(e) if is_known(&e, stored.as_ref()) => {
             tracing::warn!(hint = e.hint().unwrap_or_default(), "{e}");
             Default::default()
         }
@@ -34,29 +40,33 @@ pub(crate) fn run(args: &Args) -> Result<Exit, Error> {
 
 /// Whether it is about a destination in which `replicate` could store nothing either. The run
 /// says so already, with a code of its own, and nothing else is wrong with it.
-fn is_known(error: &Error, receipts: &[Receipt]) -> bool {
-    let facts = receipts.iter().find(|r| r.stage == "replicate").map(|r| r.facts.clone());
-    let facts = facts.and_then(|facts| serde_json::from_value::<ReplicateFacts>(facts).ok());
-    let without = facts.map(|f| f.copies).unwrap_or_default();
-    without.iter().any(|c| !c.stored && error.destination() == Some(c.destination.as_str()))
+fn is_known(error: &Error, stored: Option<&ReplicateFacts>) -> bool {
+    let mut copies = stored.into_iter().flat_map(|facts| &facts.copies);
+    copies.any(|c| !c.stored && error.destination() == Some(c.destination.as_str()))
 }
 
 async fn prune(
     args: &Args,
     pipeline: &Pipeline,
     job: &Job,
-    in_a_run: bool,
+    stored: Option<&ReplicateFacts>,
 ) -> Result<(Plans, Removed), Error> {
     let mut opened = BTreeMap::new();
     let mut catalogues = Vec::new();
     for (name, result) in destinations::open_all(pipeline).await {
         let destination = result.map_err(|e| unreadable(&name, &e))?;
-        let catalogue = destinations::read_one(&destination, &pipeline.cluster).await;
-        catalogues.push(catalogue.map_err(|e| unreadable(&name, &e))?);
+        let catalogue = read(&name, &destination, pipeline).await?;
+        doubts::must_have_our_time(&name, &destination, job.now())?;
+        doubts::must_list_what_was_stored(&catalogue, stored)?;
+        catalogues.push(catalogue);
         opened.insert(name, destination);
     }
+    // Of two records of one backup that differ, one is wrong, and it may be the date.
+    catalogue::mark_forks(&mut catalogues);
+    catalogue::mark_forks(&mut catalogues);
+    failpoint::pass("prune.read");
     let plans = plans::make(pipeline, &catalogues, job.now(), args.allow_large_removal)?;
-    if !in_a_run {
+    if args.common.streams.run_dir.is_none() {
         print(args, &plans)?;
     }
     let removed = match args.dry_run {
@@ -68,6 +78,24 @@ async fn prune(
         false => say(&plans, &removed, &catalogues),
     }
     Ok((plans, removed))
+}
+
+/// Each request has a limit of its own; this one is for a file system that does not answer, and
+/// for a listing without an end.
+async fn read(
+    name: &str,
+    opened: &Opened,
+    pipeline: &Pipeline,
+) -> Result<DestinationCatalogue, Error> {
+    let limit = pipeline.run.deadline.get();
+    let read = destinations::read_one(opened, &pipeline.cluster);
+    match tokio::time::timeout(limit, read).await {
+        Ok(read) => read.map_err(|e| unreadable(name, &e)),
+        Err(_) => {
+            let problem = format!("it was not read within {} s", limit.as_secs());
+            Err(Error::Unreadable { destination: name.to_owned(), problem })
+        }
+    }
 }
 
 fn unreadable(name: &str, error: &destinations::Error) -> Error {

@@ -13,11 +13,17 @@ use contract::StageArgs;
 pub(crate) struct Args {
     #[command(flatten)]
     pub(crate) common: StageArgs,
+
+    /// Try every destination out with one small object, and copy nothing. Prints one JSON object
+    #[arg(long)]
+    pub(crate) check: bool,
 }
 
 const AFTER: &str = "\
 Example, as a job step after the others:
   lifeboat-replicate -c pipeline.toml --run-dir run --input snapshot.db.zst.age
+Before it:
+  lifeboat-replicate -c pipeline.toml --check     can every destination take a backup?
 
 Exit codes: 0 every destination has a proved copy, 40 enough but not all of them, 10 too few, 11 a
 credential was refused, 50 the cluster is another one than before.";

@@ -10,7 +10,7 @@ use catalogue::Manifest;
 use destinations::Opened;
 use std::collections::BTreeMap;
 use std::time::Duration;
-use store::{Destination, ErrorKind, Operation, Outcome, StoreError};
+use store::{ErrorKind, Operation, Outcome, StoreError};
 
 /// What became of each destination, by name.
 pub(crate) type Copies = BTreeMap<String, Result<(), destinations::Error>>;
@@ -60,32 +60,35 @@ pub(crate) async fn manifests(
     let bytes = Bytes::from(manifest.to_bytes());
     for (name, copy) in copies.iter_mut().filter(|(_, copy)| copy.is_ok()) {
         let Some(opened) = opened.get(name) else { continue };
-        let written = write_manifest(&*opened.store, &key, &bytes);
+        failpoint::pass("replicate.manifest.writing");
+        let written = write_manifest(opened, &key, &bytes);
         *copy = match tokio::time::timeout(opened.timeout, written).await {
             Ok(result) => result.map_err(Into::into),
             Err(_) => Err(timed_out(name, &key, opened.timeout).into()),
         };
+        failpoint::pass("replicate.manifest.settled");
     }
 }
 
-async fn write_manifest(
-    store: &dyn Destination,
-    key: &str,
-    bytes: &Bytes,
-) -> Result<(), StoreError> {
-    store.put_new(key, bytes.clone()).await?;
-    let found = store::read_small(store, key, bytes.len()).await?;
-    match found == *bytes {
-        true => Ok(()),
-        false => {
-            let kind = ErrorKind::Corrupt {
-                check: "the manifest that was read back",
-                expected: format!("the {} bytes that were written", bytes.len()),
-                found: format!("{} other bytes", found.len()),
-            };
-            Err(StoreError::new(store.name(), Operation::ReadBack, key, kind))
+async fn write_manifest(opened: &Opened, key: &str, bytes: &Bytes) -> Result<(), StoreError> {
+    opened.store.put_new(key, bytes.clone()).await?;
+    failpoint::pass("replicate.manifest.created");
+    store::read_back_small(&*opened.store, key, bytes, opened.timeout).await
+}
+
+/// Where this process made the artifact and the manifest came out as something else: listed, and
+/// broken for ever.
+pub(crate) fn misrecorded(copies: &Copies, made: &[String]) -> Vec<String> {
+    let is_damaged = |e: &destinations::Error| match e {
+        destinations::Error::Store(e) => {
+            e.operation() == Operation::ReadBack && matches!(e.kind(), ErrorKind::Corrupt { .. })
         }
-    }
+        _ => false,
+    };
+    let damaged = |name: &&String| {
+        copies.get(*name).is_some_and(|copy| copy.as_ref().is_err_and(is_damaged))
+    };
+    made.iter().filter(damaged).cloned().collect()
 }
 
 fn timed_out(name: &str, key: &str, after: Duration) -> StoreError {
@@ -102,6 +105,7 @@ pub(crate) async fn take_back(
     for name in touched {
         let Some(opened) = opened.get(name) else { continue };
         for key in manifest_key.into_iter().chain([artifact_key]) {
+            failpoint::pass("replicate.taking_back");
             let deleted = tokio::time::timeout(opened.timeout, opened.store.delete(key)).await;
             match deleted {
                 Ok(Ok(())) => {}

@@ -24,6 +24,12 @@ pub(crate) enum Error {
     TooFew { kept: usize, all: usize, required: usize, why: String, exit: Exit, hint: String },
     #[error("backup {backup} is stored and proved, but its receipt cannot be written: {source}")]
     Unrecorded { backup: String, source: Box<contract::Error> },
+    #[error(
+        "the receipts name an artifact with SHA-256 {expected}, but what arrived has {found}"
+    )]
+    OtherDigest { expected: String, found: String },
+    #[error("the answer cannot be written")]
+    Print(#[source] std::io::Error),
     #[error("stopped by a signal; nothing was committed")]
     Stopped,
     #[error("the thread that reads the input ended early")]
@@ -37,12 +43,13 @@ impl Failure for Error {
             Error::Contract(e) => e.exit(),
             Error::Unrecorded { source, .. } => source.exit(),
             Error::Destination(e) => e.exit(),
-            Error::Manifest(_) => Exit::Corrupt,
+            Error::Manifest(_) | Error::OtherDigest { .. } => Exit::Corrupt,
             Error::NoRun => Exit::Usage,
             Error::Plaintext(_) | Error::AnotherCluster { .. } => Exit::Refused,
             Error::TooFew { exit, .. } => *exit,
             Error::Stopped => Exit::Transient,
             Error::ReaderLost => Exit::Bug,
+            Error::Print(_) => Exit::LocalDisk,
         }
     }
 
@@ -53,6 +60,9 @@ impl Failure for Error {
             Error::Unrecorded { source, .. } => source.hint(),
             Error::Destination(e) => e.hint(),
             Error::Manifest(_) => Some("use programs of one version in one run".into()),
+            Error::OtherDigest { .. } => Some(
+                "begin a new run; if it happens again, test this machine's memory".into(),
+            ),
             Error::NoRun => {
                 Some("make one with `lifeboat plan --run-dir DIR`, or use `lifeboat run`".into())
             }
@@ -64,7 +74,7 @@ impl Failure for Error {
                  replicate.accept_cluster_id = \"{found}\"; if not, this is the wrong etcd"
             )),
             Error::TooFew { hint, .. } => (!hint.is_empty()).then(|| hint.clone()),
-            Error::Stopped | Error::ReaderLost => None,
+            Error::Stopped | Error::ReaderLost | Error::Print(_) => None,
         }
     }
 

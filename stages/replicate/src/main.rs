@@ -7,6 +7,7 @@
 //! Does not: see plaintext, hold a key, or delete anything but what this very run wrote.
 
 mod args;
+mod check;
 mod commit;
 mod error;
 mod lineage;
@@ -18,6 +19,9 @@ use clap::Parser;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    if let Some(done) = contract::generated::<args::Args>() {
+        return done;
+    }
     let args = args::Args::parse();
     contract::stage_main("replicate", &args.common, || stage::run(&args))
 }

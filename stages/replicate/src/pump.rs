@@ -37,8 +37,20 @@ pub(crate) fn pump(
     manifest.must_be_readable()?;
     lineage::must_be_same_cluster(&manifest, pipeline)?;
     // If nobody is left to complete, the outcomes say why.
+    failpoint::pass("replicate.finishing");
+    must_be_recorded(&manifest, &summary)?;
     let finished = sender.finish(&summary);
     Ok(finished.is_ok().then_some(Pumped { job, source, manifest }))
+}
+
+/// The receipts agree on tallies; what is going to be stored must have the SHA-256 that the last
+/// of them names, because that is what every later reader compares with.
+fn must_be_recorded(manifest: &Manifest, summary: &Summary) -> Result<(), Error> {
+    let (expected, found) = (&manifest.artifact.sha256, summary.sha256_hex());
+    if *expected == found {
+        return Ok(());
+    }
+    Err(Error::OtherDigest { expected: expected.clone(), found })
 }
 
 fn pass(source: &mut Source, sender: &mut FanoutSender) -> Result<Option<Summary>, Error> {

@@ -1,6 +1,7 @@
 //! The core: open, fan out, confirm, commit.
 
 use crate::args::Args;
+use crate::check;
 use crate::commit::{self, Copies};
 use crate::error::Error;
 use crate::lineage;
@@ -8,8 +9,9 @@ use crate::pump::{Pumped, pump};
 use catalogue::Manifest;
 use config::Pipeline;
 use contract::facts::{Copy, ReplicateFacts};
-use contract::{Blame, Clock, Exit, Failure, Job, Progress, Sink, Source};
+use contract::{Blame, Clock, Digest, Exit, Failure, Job, Progress, Sink, Source};
 use destinations::Opened;
+use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -17,10 +19,15 @@ use store::{Acknowledged, ErrorKind, FanoutOptions, FanoutRun, FanoutSender, Out
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
+/// How far two clocks may be apart before somebody should look; as `prune` has it.
+const CLOCK_SKEW_MAX: SignedDuration = SignedDuration::from_mins(3);
 /// How long the uploads may take to be aborted, or taken back, after a signal.
 const ABORT_GRACE: Duration = Duration::from_secs(15);
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode, Error> {
+    if args.check {
+        return check::run(args);
+    }
     let pipeline = Pipeline::load(args.common.config.as_deref())?;
     let job = Job::open("replicate", &args.common.streams, Clock::system())?;
     destinations::block_on(replicate(job, pipeline))?
@@ -46,6 +53,7 @@ async fn replicate(job: Job, pipeline: Pipeline) -> Result<ExitCode, Error> {
         Ok(carried) => carried,
         Err(signal) => return Ok(ExitCode::from(128 + signal)),
     };
+    failpoint::pass("replicate.carried");
     commit::take_back(&opened, &commit::spoilt(&outcomes), None, &key).await;
     let made = commit::made(&outcomes);
     copies.extend(commit::artifacts(outcomes));
@@ -163,11 +171,15 @@ impl Commit<'_> {
             return Err(too_few(&copies, required));
         }
         commit::manifests(&mut copies, self.opened, &manifest).await;
+        let manifest_key = manifest.object_name().key(&manifest.cluster);
         if kept(&copies).len() < required {
-            let manifest_key = manifest.object_name().key(&manifest.cluster);
             commit::take_back(self.opened, &self.made, Some(&manifest_key), self.key).await;
             return Err(too_few(&copies, required));
         }
+        let misrecorded = commit::misrecorded(&copies, &self.made);
+        commit::take_back(self.opened, &misrecorded, Some(&manifest_key), self.key).await;
+        self.compare_clocks(job.now());
+        failpoint::pass("replicate.committed");
         let exit = say(&copies);
         let facts = facts(&manifest, required, &copies);
         let (backup, now) = (manifest.backup.to_string(), job.now());
@@ -176,6 +188,22 @@ impl Commit<'_> {
         // Last of all: whatever becomes of it, the backup is made and on record.
         crate::sweep::sweep(self.pipeline, self.opened, now).await;
         Ok(exit.into())
+    }
+}
+
+impl Commit<'_> {
+    /// Names and ages are made with this machine's clock. One that is off does no harm to this
+    /// backup, and `prune` will refuse to work with it.
+    fn compare_clocks(&self, now: Timestamp) {
+        for (name, opened) in self.opened {
+            let Some(theirs) = opened.store.store_time() else { continue };
+            if now.duration_since(theirs).abs() > CLOCK_SKEW_MAX {
+                tracing::warn!(
+                    hint = "set this machine's clock (chronyc tracking, timedatectl)",
+                    "the clock here says {now}, that of destination {name} says {theirs}"
+                );
+            }
+        }
     }
 }
 
@@ -206,6 +234,7 @@ fn facts(manifest: &Manifest, required: usize, copies: &Copies) -> ReplicateFact
     };
     ReplicateFacts {
         backup: manifest.backup.to_string(),
+        manifest_sha256: Digest::of(&manifest.to_bytes()).sha256,
         required,
         copies: copies.iter().map(copy).collect(),
     }

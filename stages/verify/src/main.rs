@@ -15,6 +15,9 @@ use clap::Parser;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    if let Some(done) = contract::generated::<args::Args>() {
+        return done;
+    }
     let args = args::Args::parse();
     contract::stage_main("verify", &args.common, || stage::run(&args))
 }

@@ -5,7 +5,7 @@ use crate::error::Error;
 use crate::{facts, looks, page};
 use config::{HashKvRule, Pipeline};
 use contract::facts::VerifyFacts;
-use contract::{Clock, Exit, Job, Sink, Source, StreamError};
+use contract::{Clock, Digest, Exit, Job, Sink, Source, StreamError};
 use snapshot::{Expectations, Options, Trailer, Verifier};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -22,8 +22,9 @@ pub(crate) fn run(args: &Args) -> Result<Exit, Error> {
 
 fn pass_through(args: &Args, pipeline: &Pipeline) -> Result<Exit, Error> {
     let job = Job::open("verify", &args.common.streams, Clock::system())?;
+    // The verifier hashes what passes, for the trailer. Once is enough.
     let mut source = job.input()?;
-    let mut sink = job.output()?;
+    let mut sink = job.output()?.without_sha256();
     let scratch = job.run_dir().map(|dir| dir.path().to_path_buf());
     let mut verifier = verifier(pipeline, scratch, Trailer::Required);
     let mut block = vec![0; BLOCK_BYTES];
@@ -41,10 +42,11 @@ fn pass_through(args: &Args, pipeline: &Pipeline) -> Result<Exit, Error> {
         held.clear();
         held.extend_from_slice(&block[..count]);
     }
+    let digest = digest_of(&verifier);
     // Before anything is said about the bytes: are they all there? A stream that broke is not
     // a damaged snapshot, and the stage before knows more about it.
     let receipts = job.confirm(&source)?;
-    must_be(args.expect_sha256.as_deref(), &source)?;
+    must_be(args.expect_sha256.as_deref(), &digest)?;
     let captured = facts::captured(&receipts)?;
     let report =
         verifier.finish(&facts::expectations(captured.as_ref(), pipeline.verify.hashkv))?;
@@ -52,12 +54,17 @@ fn pass_through(args: &Args, pipeline: &Pipeline) -> Result<Exit, Error> {
         let missing = report.missing_buckets.join(", ");
         tracing::warn!(missing, "the snapshot lacks buckets that every etcd makes when it starts");
     }
+    if !report.unknown_buckets.is_empty() {
+        let unknown = report.unknown_buckets.join(", ");
+        tracing::warn!(unknown, "the snapshot has buckets that this program does not know");
+    }
     let facts = facts::learned(&report, captured.as_ref());
     if pipeline.verify.hashkv == HashKvRule::All {
         all_compared(&facts)?;
     }
     say(&facts);
     pass_on(&mut sink, &held)?;
+    sink.hashed(digest);
     job.finish(Some(&source), sink, &facts)?;
     Ok(Exit::Ok)
 }
@@ -80,7 +87,7 @@ fn prove_file(args: &Args, pipeline: &Pipeline, file: &Path) -> Result<Exit, Err
         must_look_right(&source, &block[..count], Some(file))?;
         verifier.update(&block[..count]).map_err(unsound)?;
     }
-    must_be(args.expect_sha256.as_deref(), &source)?;
+    must_be(args.expect_sha256.as_deref(), &digest_of(&verifier))?;
     let report = verifier.finish(&Expectations::default()).map_err(unsound)?;
     let text = match args.json {
         true => serde_json::to_string_pretty(&report).map_err(|e| Error::Print(e.into()))? + "\n",
@@ -93,6 +100,11 @@ fn prove_file(args: &Args, pipeline: &Pipeline, file: &Path) -> Result<Exit, Err
 fn verifier(pipeline: &Pipeline, scratch_dir: Option<PathBuf>, trailer: Trailer) -> Verifier {
     let memory = usize::try_from(pipeline.verify.memory_bytes_max).unwrap_or(usize::MAX);
     Verifier::new(Options { memory_bytes_max: memory, scratch_dir, trailer })
+}
+
+fn digest_of(verifier: &Verifier) -> Digest {
+    let (bytes, sha256) = verifier.stream_digest();
+    Digest { bytes, sha256: hex::encode(sha256) }
 }
 
 fn read(source: &mut Source, block: &mut [u8]) -> Result<usize, Error> {
@@ -118,11 +130,11 @@ fn must_look_right(source: &Source, block: &[u8], file: Option<&Path>) -> Result
     }
 }
 
-fn must_be(expected: Option<&str>, source: &Source) -> Result<(), Error> {
-    let found = source.digest().sha256;
+fn must_be(expected: Option<&str>, found: &Digest) -> Result<(), Error> {
+    let found = &found.sha256;
     match expected {
-        Some(expected) if !expected.eq_ignore_ascii_case(&found) => {
-            Err(Error::AnotherSnapshot { expected: expected.to_owned(), found })
+        Some(expected) if !expected.eq_ignore_ascii_case(found) => {
+            Err(Error::AnotherSnapshot { expected: expected.to_owned(), found: found.clone() })
         }
         _ => Ok(()),
     }

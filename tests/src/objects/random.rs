@@ -41,17 +41,17 @@ const WORDS: [&str; 32] = [
 
 /// A stream of pseudo-random values.
 #[derive(Debug, Clone)]
-pub(super) struct Random {
+pub(crate) struct Random {
     state: u64,
 }
 
 impl Random {
-    pub(super) fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Random { state: seed }
     }
 
     /// One stream for each part of each object, so that a change in one leaves the others alone.
-    pub(super) fn derived(seed: u64, parts: &[u64]) -> Self {
+    pub(crate) fn derived(seed: u64, parts: &[u64]) -> Self {
         let mut random = Random::new(seed);
         for part in parts {
             random.state = random.next() ^ part.wrapping_mul(0xd1b5_4a32_d192_ed03);
@@ -59,7 +59,7 @@ impl Random {
         random
     }
 
-    pub(super) fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.state;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -68,16 +68,16 @@ impl Random {
     }
 
     /// A number below `limit`, none when that is 0. The slight bias does not matter here.
-    pub(super) fn below(&mut self, limit: usize) -> Option<usize> {
+    pub(crate) fn below(&mut self, limit: usize) -> Option<usize> {
         let value = self.next().checked_rem(limit as u64)?;
         usize::try_from(value).ok()
     }
 
-    pub(super) fn in_range(&mut self, low: usize, high: usize) -> usize {
+    pub(crate) fn in_range(&mut self, low: usize, high: usize) -> usize {
         low + self.below(high - low).unwrap_or_default()
     }
 
-    pub(super) fn bytes(&mut self, count: usize) -> Vec<u8> {
+    pub(crate) fn bytes(&mut self, count: usize) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(count + 8);
         while bytes.len() < count {
             bytes.extend_from_slice(&self.next().to_le_bytes());
@@ -86,17 +86,17 @@ impl Random {
         bytes
     }
 
-    pub(super) fn hex(&mut self, digits: usize) -> String {
+    pub(crate) fn hex(&mut self, digits: usize) -> String {
         let mut text = hex::encode(self.bytes(digits.div_ceil(2)));
         text.truncate(digits);
         text
     }
 
-    pub(super) fn word(&mut self) -> &'static str {
+    pub(crate) fn word(&mut self) -> &'static str {
         WORDS[self.below(WORDS.len()).unwrap_or_default()]
     }
 
-    pub(super) fn uid(&mut self) -> String {
+    pub(crate) fn uid(&mut self) -> String {
         let id = self.hex(32);
         let parts = [&id[..8], &id[8..12], &id[12..16], &id[16..20], &id[20..]];
         parts.join("-")

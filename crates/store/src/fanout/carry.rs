@@ -52,12 +52,15 @@ impl Copy {
             Ok(summary) => summary,
             Err(e) => return Err(give_up(upload, e).await),
         };
+        failpoint::pass("fanout.poured");
         let stored = self.complete(upload, &summary).await?;
+        failpoint::pass("fanout.completed");
         let options = ReadBackOptions {
             mode: self.target.read_back,
             stall_timeout: self.target.stall_timeout,
         };
         let read_back = read_back(&*destination, &key, &summary, options).await?;
+        failpoint::pass("fanout.read_back");
         Ok(Kept { stored, read_back })
     }
 
@@ -74,13 +77,18 @@ impl Copy {
         }
     }
 
-    /// An upload that stalls while it is completed is out of our hands: the call owns it.
-    async fn complete(&self, upload: Box<dyn Upload>, summary: &Summary) -> Result<Stored> {
-        let stalled = self.stalled(Operation::Complete);
-        let completing = upload.complete(summary);
-        self.progressing(completing).await.unwrap_or_else(|| {
-            Err(stalled.leaving_behind("possibly the whole object or its parts".into()))
-        })
+    /// An upload that stalls while it is completed may have become an object all the same.
+    async fn complete(&self, mut upload: Box<dyn Upload>, summary: &Summary) -> Result<Stored> {
+        let completed = self.progressing(upload.complete(summary)).await;
+        match completed {
+            Some(completed) => completed,
+            None => {
+                let given_up = give_up(upload, self.stalled(Operation::Complete)).await;
+                let parts = given_up.left_behind().map(|parts| format!(", or {parts}"));
+                let what = format!("possibly the whole object{}", parts.unwrap_or_default());
+                Err(given_up.leaving_behind(what))
+            }
+        }
     }
 
     /// A call to the store, unless it stalls or is not wanted any more.

@@ -52,11 +52,14 @@ impl Upload for FileUpload {
             Err(e) => Err(local("write", file.path(), e)),
         });
         self.file = Some(written.await.map_err(|kind| self.error(Operation::Write, kind))?);
+        let before = self.acknowledged.bytes();
         self.acknowledged.add(length);
+        let count = usize::try_from(length).unwrap_or(usize::MAX);
+        failpoint::pass_bytes("store.file.written", before, count);
         Ok(())
     }
 
-    async fn complete(mut self: Box<Self>, summary: &Summary) -> Result<Stored> {
+    async fn complete(&mut self, summary: &Summary) -> Result<Stored> {
         let file = self.take(Operation::Complete)?;
         self.tally.check(summary).map_err(|kind| self.error(Operation::Complete, kind))?;
         match io::blocking(move || file.publish_new().map_err(io::taken_or_local)).await {

@@ -2,23 +2,25 @@
 //!
 //! Everything that can be wrong in the settings is found here, before the first request.
 
+use super::clock::StoreClock;
+use super::credentials::{FromFile, explicit};
+use super::retry::{Pace, Patience};
 use crate::settings::ATTEMPTS_MAX;
 use crate::{
     Checksum, Endpoint, ErrorKind, PART_BYTES_MAX, PART_BYTES_MIN, PARTS_IN_FLIGHT_MAX, S3Settings,
-    Sse, StaticCredentials,
+    Sse,
 };
-use aws_config::profile::ProfileFileCredentialsProvider;
 use aws_config::{BehaviorVersion, ConfigLoader, SdkConfig};
-use aws_runtime::env_config::file::{EnvConfigFileKind, EnvConfigFiles};
 use aws_sdk_s3::Client;
-use aws_sdk_s3::config::retry::RetryConfig;
+use aws_sdk_s3::config::retry::{RetryConfig, RetryPartition};
 use aws_sdk_s3::config::{
-    Builder, Credentials, Region, RequestChecksumCalculation, ResponseChecksumValidation,
-    SharedHttpClient, StalledStreamProtectionConfig,
+    Builder, IdentityCache, ProvideCredentials, Region, RequestChecksumCalculation, ResponseChecksumValidation,
+    SharedCredentialsProvider, SharedHttpClient, StalledStreamProtectionConfig,
 };
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode};
 use rustls::pki_types::{CertificateDer, pem::PemObject};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Limit of setting up a connection.
@@ -63,9 +65,14 @@ fn config(said: String, hint: &'static str) -> Result<(), ErrorKind> {
     Err(ErrorKind::Config { said, hint })
 }
 
-/// The client. The SDK's own chain serves whatever the settings leave open.
-pub(super) async fn build(settings: &S3Settings) -> Result<Client, ErrorKind> {
-    let shared = shared(settings).await;
+/// The client, how many parts it may send at once, and the store's clock. The SDK's own chain
+/// serves whatever the settings leave open.
+pub(super) async fn build(settings: &S3Settings) -> Result<(Client, Pace, StoreClock), ErrorKind> {
+    let file = match settings.credentials {
+        Some(_) => None,
+        None => FromFile::new(settings).map(Arc::new),
+    };
+    let shared = shared(settings, file.clone()).await;
     if shared.region().is_none() {
         let said = "no region is known".to_owned();
         let hint = "set region, or AWS_REGION, or a profile that has one";
@@ -74,9 +81,15 @@ pub(super) async fn build(settings: &S3Settings) -> Result<Client, ErrorKind> {
     let stall = StalledStreamProtectionConfig::enabled().grace_period(STALL_GRACE).build();
     let retries =
         RetryConfig::standard().with_max_attempts(settings.attempts).with_max_backoff(BACKOFF_MAX);
+    let (pace, clock) = (Pace::new(settings.parts_in_flight), StoreClock::default());
+    let patience = Patience { pace: pace.clone(), credentials: file };
     let mut builder = Builder::from(&shared)
+        .retry_classifier(patience)
+        .interceptor(clock.clone())
         .force_path_style(settings.path_style)
         .retry_config(retries)
+        // Retries are rationed; the storm of one destination must not use up those of another.
+        .retry_partition(RetryPartition::new(format!("lifeboat-{}", settings.name)))
         .stalled_stream_protection(stall);
     if settings.checksum == Checksum::None {
         builder = builder
@@ -90,18 +103,24 @@ pub(super) async fn build(settings: &S3Settings) -> Result<Client, ErrorKind> {
     if let Some(path) = &settings.ca_file {
         builder = builder.http_client(trusting(path)?);
     }
-    Ok(Client::from_conf(builder.build()))
+    #[cfg(debug_assertions)]
+    let builder = builder.interceptor(super::failpoints::Failpoints);
+    Ok((Client::from_conf(builder.build()), pace, clock))
 }
 
-async fn shared(settings: &S3Settings) -> SdkConfig {
+async fn shared(settings: &S3Settings, file: Option<Arc<FromFile>>) -> SdkConfig {
     let mut loader: ConfigLoader = aws_config::defaults(BehaviorVersion::latest());
     if let Some(profile) = &settings.profile {
         loader = loader.profile_name(profile);
     }
     if let Some(credentials) = &settings.credentials {
         loader = loader.credentials_provider(explicit(credentials));
-    } else if settings.profile.is_some() || settings.credentials_file.is_some() {
-        loader = loader.credentials_provider(of_profile(settings));
+    } else if let Some(file) = file {
+        let file: Arc<dyn ProvideCredentials> = file;
+        // It keeps them itself, and knows when they have to be read anew.
+        loader = loader
+            .credentials_provider(SharedCredentialsProvider::new(file))
+            .identity_cache(IdentityCache::no_cache());
     }
     let region = match (&settings.region, &settings.endpoint_url) {
         (Some(region), _) => Some(region.as_str()),
@@ -115,28 +134,6 @@ async fn shared(settings: &S3Settings) -> SdkConfig {
         loader = loader.endpoint_url(endpoint);
     }
     loader.load().await
-}
-
-/// What the settings name goes before what the environment offers: in the SDK's own chain it is
-/// the other way round, and one variable would speak for every destination.
-fn of_profile(settings: &S3Settings) -> ProfileFileCredentialsProvider {
-    let mut builder = ProfileFileCredentialsProvider::builder();
-    if let Some(profile) = &settings.profile {
-        builder = builder.profile_name(profile);
-    }
-    if let Some(file) = &settings.credentials_file {
-        let files = EnvConfigFiles::builder()
-            .include_default_config_file(true)
-            .with_file(EnvConfigFileKind::Credentials, file);
-        builder = builder.profile_files(files.build());
-    }
-    builder.build()
-}
-
-fn explicit(credentials: &StaticCredentials) -> Credentials {
-    let StaticCredentials { access_key_id, secret_access_key, session_token } = credentials;
-    let token = session_token.as_ref().map(|t| t.reveal().to_owned());
-    Credentials::new(access_key_id.reveal(), secret_access_key.reveal(), token, None, "lifeboat")
 }
 
 /// An HTTP client that trusts the certificates in a file and no others. Only requests to the

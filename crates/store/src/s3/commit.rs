@@ -140,7 +140,7 @@ pub(super) async fn put_new(
     destination.create_only(operation, key, &wanted, write).await
 }
 
-async fn put(
+pub(super) async fn put(
     destination: &S3Destination,
     name: &str,
     class: Option<&str>,

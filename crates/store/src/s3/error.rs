@@ -14,6 +14,8 @@ use std::error::Error;
 
 /// What to do about a server that does not know a request.
 const LACKING: &str = "the server lacks this; if it is about a write, try checksum = \"none\"";
+/// How much of an answer is searched for the time.
+const ANSWER_BYTES_MAX: usize = 4_096;
 /// How deep a chain of causes is followed.
 const CAUSES_MAX: usize = 16;
 
@@ -59,7 +61,9 @@ fn answer<E: ProvideErrorMetadata>(e: &E, raw: &HttpResponse) -> Answer {
 fn refused(bucket: &str, verb: &'static str, answer: Answer, raw: &HttpResponse) -> ErrorKind {
     let code = answer.code.clone().unwrap_or_default();
     if let Some(problem) = credentials_problem(&code) {
-        return ErrorKind::Credentials { problem, said: answer.to_string() };
+        let times = (problem == CredentialsProblem::ClockSkew).then(|| both_times(raw));
+        let said = times.flatten().map_or_else(|| answer.to_string(), |t| format!("{t} ({answer})"));
+        return ErrorKind::Credentials { problem, said };
     }
     match code.as_str() {
         "NoSuchKey" | "NotFound" => ErrorKind::NotFound,
@@ -96,6 +100,21 @@ fn refused(bucket: &str, verb: &'static str, answer: Answer, raw: &HttpResponse)
         code if code.starts_with("KMS.") => setting("kms_key", &answer, "correct it"),
         _ => by_status(verb, answer, raw),
     }
+}
+
+/// What the two clocks say, from the answer to a request that was refused for it.
+fn both_times(raw: &HttpResponse) -> Option<String> {
+    let body = raw.body().bytes()?;
+    let text = String::from_utf8_lossy(&body[..body.len().min(ANSWER_BYTES_MAX)]);
+    let element = |name: &str| {
+        let (_, rest) = text.split_once(&format!("<{name}>"))?;
+        rest.split_once(&format!("</{name}>")).map(|(inner, _)| one_line(inner))
+    };
+    let theirs = element("ServerTime").or_else(|| raw.headers().get("date").map(one_line))?;
+    Some(match element("RequestTime") {
+        Some(ours) => format!("the request was made at {ours}, the store's clock says {theirs}"),
+        None => format!("the store's clock says {theirs}"),
+    })
 }
 
 /// Answers without a code: those to HEAD have no body, and some servers send web pages.

@@ -73,7 +73,7 @@ impl S3Upload {
             let hint = "raise part_bytes";
             return Err(self.error(Operation::Write, ErrorKind::Config { said, hint }));
         }
-        while self.in_flight.len() >= self.bucket().settings.parts_in_flight {
+        while self.in_flight.len() >= self.bucket().pace.allowed() {
             self.collect_part().await?;
         }
         let upload_id = self.begin().await?;
@@ -94,6 +94,7 @@ impl S3Upload {
         match self.in_flight.join_next().await {
             Some(joined) => {
                 let part = joined.unwrap_or_else(|e| self.not_joined(e))?;
+                self.bucket().pace.faster();
                 self.done.push(part);
                 Ok(true)
             }
@@ -226,7 +227,7 @@ impl crate::Upload for S3Upload {
         Ok(())
     }
 
-    async fn complete(mut self: Box<Self>, summary: &Summary) -> Result<Stored> {
+    async fn complete(&mut self, summary: &Summary) -> Result<Stored> {
         let finished = self.finish(summary).await;
         // After success nothing is left to abandon, except parts made needless.
         match (finished, self.abandon().await) {

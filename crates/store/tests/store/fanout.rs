@@ -78,7 +78,7 @@ async fn every_destination_gets_every_byte() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_that_fails_is_given_up_and_the_others_go_on() {
+async fn f36_one_that_fails_is_given_up_and_the_others_go_on() {
     let dir = tempfile::tempdir().unwrap();
     let all = [
         Memory::new("good", Behaviour::default()),
@@ -116,7 +116,7 @@ async fn when_all_fail_the_sender_learns_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sender_that_is_dropped_completes_nothing() {
+async fn i02_a_sender_that_is_dropped_completes_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let gate = Arc::new(Semaphore::new(0));
     let all = [
@@ -182,7 +182,7 @@ async fn a_slow_one_holds_nobody_up_and_catches_up_from_the_spool() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_that_lags_beyond_the_spool_is_given_up() {
+async fn i24_one_that_lags_beyond_the_spool_is_given_up() {
     let dir = tempfile::tempdir().unwrap();
     let slow = Behaviour { gate: Some(Arc::new(Semaphore::new(0))), ..Behaviour::default() };
     let all = [Memory::new("fast", Behaviour::default()), Memory::new("slow", slow)];
@@ -244,7 +244,7 @@ async fn a_source_faster_than_everybody_waits_and_loses_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_that_makes_no_progress_is_given_up() {
+async fn f25_i24_one_that_makes_no_progress_is_given_up() {
     let dir = tempfile::tempdir().unwrap();
     let hole = Behaviour { swallows: true, ..Behaviour::default() };
     let all = [Memory::new("good", Behaviour::default()), Memory::new("hole", hole)];
@@ -256,6 +256,21 @@ async fn one_that_makes_no_progress_is_given_up() {
     is_kept(&outcomes[0], &all[0], &bytes);
     assert!(matches!(kind(&outcomes[1]), ErrorKind::Stalled { .. }), "{:?}", outcomes[1]);
     assert!(all[1].is_clean());
+}
+
+/// The call that completes owned the upload, and one that never came back left it in the store.
+#[tokio::test(flavor = "multi_thread")]
+async fn f25_an_upload_that_stalls_while_it_is_completed_is_aborted() {
+    let dir = tempfile::tempdir().unwrap();
+    let hole = Behaviour { never_completes: true, ..Behaviour::default() };
+    let all = [Memory::new("hole", hole)];
+    let mut targets = targets(&all);
+    targets[0].stall_timeout = Duration::from_millis(50);
+    let (_, outcomes) = run_targets(targets, options(4, 100, dir.path()), &noise(BLOCK)).await;
+    assert!(matches!(kind(&outcomes[0]), ErrorKind::Stalled { .. }), "{:?}", outcomes[0]);
+    let error = outcomes[0].result.as_ref().unwrap_err();
+    assert_eq!(error.left_behind(), Some("possibly the whole object"));
+    assert!(all[0].is_clean());
 }
 
 #[tokio::test(flavor = "multi_thread")]

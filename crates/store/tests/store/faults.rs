@@ -50,7 +50,7 @@ fn error_in_success() -> Reply {
 }
 
 #[tokio::test]
-async fn an_error_inside_a_200_is_an_error() {
+async fn f27_an_error_inside_a_200_is_an_error() {
     let (fake, destination) = fake().await;
     fake.fail("complete", ALWAYS, false, error_in_success());
     let error = upload(&destination, &noise(LARGE)).await.unwrap_err();
@@ -61,7 +61,7 @@ async fn an_error_inside_a_200_is_an_error() {
 }
 
 #[tokio::test]
-async fn an_error_inside_a_200_that_passes_is_tried_again() {
+async fn f27_an_error_inside_a_200_that_passes_is_tried_again() {
     let (fake, destination) = fake().await;
     fake.fail("complete", 1, false, error_in_success());
     let stored = upload(&destination, &noise(LARGE)).await.unwrap();
@@ -70,7 +70,7 @@ async fn an_error_inside_a_200_that_passes_is_tried_again() {
 }
 
 #[tokio::test]
-async fn a_lost_answer_to_complete_is_resolved_by_looking() {
+async fn f26_a_lost_answer_to_complete_is_resolved_by_looking() {
     for tells_checksum in [false, true] {
         let (fake, destination) = fake_with(Quirks { tells_checksum, ..Quirks::default() }).await;
         fake.fail("complete", 1, true, Reply::Lost);
@@ -82,7 +82,7 @@ async fn a_lost_answer_to_complete_is_resolved_by_looking() {
 }
 
 #[tokio::test]
-async fn a_lost_answer_to_put_is_resolved_by_looking() {
+async fn f26_i04_a_lost_answer_to_put_is_resolved_by_looking() {
     let (fake, destination) = fake().await;
     fake.fail("put", 1, true, Reply::Lost);
     let stored = destination.put_new("key", Bytes::from_static(b"manifest")).await.unwrap();
@@ -92,7 +92,7 @@ async fn a_lost_answer_to_put_is_resolved_by_looking() {
 }
 
 #[tokio::test]
-async fn a_lost_request_is_no_success() {
+async fn f23_i24_a_lost_request_is_no_success() {
     let (fake, destination) = fake().await;
     fake.fail("put", ALWAYS, false, Reply::Lost);
     let error = destination.put_new("key", Bytes::from_static(b"x")).await.unwrap_err();
@@ -102,7 +102,7 @@ async fn a_lost_request_is_no_success() {
 }
 
 #[tokio::test]
-async fn an_unresolved_failure_says_that_the_object_may_be_there() {
+async fn f26_an_unresolved_failure_says_that_the_object_may_be_there() {
     let (fake, destination) = fake().await;
     fake.fail("put", ALWAYS, true, refusal(500, "InternalError"));
     fake.fail("head", 1, false, refusal(404, "NotFound"));
@@ -112,7 +112,7 @@ async fn an_unresolved_failure_says_that_the_object_may_be_there() {
 }
 
 #[tokio::test]
-async fn a_conflict_that_passes_is_tried_again_and_one_that_stays_is_an_error() {
+async fn f28_a_conflict_that_passes_is_tried_again_and_one_that_stays_is_an_error() {
     let (fake, destination) = fake().await;
     fake.fail("complete", 2, false, refusal(409, "ConditionalRequestConflict"));
     assert!(!upload(&destination, &noise(LARGE)).await.unwrap().existed);
@@ -124,7 +124,7 @@ async fn a_conflict_that_passes_is_tried_again_and_one_that_stays_is_an_error() 
 }
 
 #[tokio::test]
-async fn a_storm_that_passes_is_weathered() {
+async fn f24_a_storm_that_passes_is_weathered() {
     let (fake, destination) = fake().await;
     fake.fail("part", 2, false, refusal(503, "SlowDown"));
     fake.fail("begin", 1, false, refusal(500, "InternalError"));
@@ -133,7 +133,7 @@ async fn a_storm_that_passes_is_weathered() {
 }
 
 #[tokio::test]
-async fn a_refused_part_aborts_the_upload() {
+async fn f29_a_refused_part_aborts_the_upload() {
     let (fake, destination) = fake().await;
     fake.fail("part", ALWAYS, false, refusal(400, "ExpiredToken"));
     let error = upload(&destination, &noise(LARGE)).await.unwrap_err();
@@ -147,7 +147,7 @@ async fn a_refused_part_aborts_the_upload() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_aborted_is_named() {
+async fn f30_what_cannot_be_aborted_is_named() {
     let (fake, destination) = fake().await;
     fake.fail("complete", ALWAYS, false, refusal(403, "AccessDenied"));
     fake.fail("abort", ALWAYS, false, refusal(403, "AccessDenied"));
@@ -158,7 +158,7 @@ async fn what_cannot_be_aborted_is_named() {
 }
 
 #[tokio::test]
-async fn every_refusal_has_its_kind() {
+async fn f30_f31_f40_every_refusal_has_its_kind() {
     type Fits = fn(&ErrorKind) -> bool;
     let clock = |k: &ErrorKind| {
         matches!(k, ErrorKind::Credentials { problem: CredentialsProblem::ClockSkew, .. })
@@ -189,7 +189,7 @@ async fn every_refusal_has_its_kind() {
 }
 
 #[tokio::test]
-async fn a_head_without_a_body_is_still_explained() {
+async fn f30_f31_a_head_without_a_body_is_still_explained() {
     let (fake, destination) = fake().await;
     fake.fail("head", 1, false, Reply::Answer(403, vec![], vec![]));
     let error = destination.head("key").await.unwrap_err();
@@ -203,7 +203,7 @@ async fn a_head_without_a_body_is_still_explained() {
 }
 
 #[tokio::test]
-async fn a_web_page_instead_of_an_answer_is_no_listing() {
+async fn f34_a_web_page_instead_of_an_answer_is_no_listing() {
     let (fake, destination) = fake().await;
     let page = Reply::Answer(200, vec![], b"<html><body>log in</body></html>".to_vec());
     fake.fail("list", ALWAYS, false, page);
@@ -213,7 +213,7 @@ async fn a_web_page_instead_of_an_answer_is_no_listing() {
 }
 
 #[tokio::test]
-async fn a_black_hole_ends() {
+async fn f25_i24_a_black_hole_ends() {
     let fake = FakeS3::start(Quirks::default()).await;
     fake.fail("put", ALWAYS, false, Reply::Silence);
     let mut settings = servers::settings(&fake.url, Checksum::Full);
@@ -226,7 +226,7 @@ async fn a_black_hole_ends() {
 }
 
 #[tokio::test]
-async fn nobody_listening_is_transient() {
+async fn f25_nobody_listening_is_transient() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
@@ -239,7 +239,7 @@ async fn nobody_listening_is_transient() {
 }
 
 #[tokio::test]
-async fn a_broken_download_is_taken_up_where_it_broke() {
+async fn f23_a_broken_download_is_taken_up_where_it_broke() {
     let (fake, destination) = fake().await;
     let bytes = noise(300_000);
     destination.put_new("key", bytes.clone()).await.unwrap();
@@ -251,7 +251,7 @@ async fn a_broken_download_is_taken_up_where_it_broke() {
 }
 
 #[tokio::test]
-async fn a_store_that_ignores_the_range_does_not_pass_for_a_damaged_copy() {
+async fn f23_a_store_that_ignores_the_range_does_not_pass_for_a_damaged_copy() {
     let quirks = Quirks { ignores_ranges: true, ..Quirks::default() };
     let (fake, destination) = fake_with(quirks).await;
     destination.put_new("key", noise(300_000)).await.unwrap();
@@ -262,7 +262,7 @@ async fn a_store_that_ignores_the_range_does_not_pass_for_a_damaged_copy() {
 }
 
 #[tokio::test]
-async fn a_download_that_never_gets_on_ends() {
+async fn f23_i24_a_download_that_never_gets_on_ends() {
     let (fake, destination) = fake().await;
     destination.put_new("key", noise(300_000)).await.unwrap();
     fake.fail("get", ALWAYS, false, Reply::Cut(0));
@@ -272,7 +272,7 @@ async fn a_download_that_never_gets_on_ends() {
 }
 
 #[tokio::test]
-async fn a_store_that_alters_or_forgets_is_found_out() {
+async fn f32_i17_a_store_that_alters_or_forgets_is_found_out() {
     for tells_checksum in [false, true] {
         let quirks = Quirks { alters: true, tells_checksum, ..Quirks::default() };
         let (_fake, destination) = fake_with(quirks).await;
@@ -292,7 +292,7 @@ async fn a_store_that_alters_or_forgets_is_found_out() {
 }
 
 #[tokio::test]
-async fn a_kept_checksum_proves_a_copy_without_reading_it() {
+async fn i17_a_kept_checksum_proves_a_copy_without_reading_it() {
     let quirks = Quirks { tells_checksum: true, ..Quirks::default() };
     let (fake, destination) = fake_with(quirks).await;
     let bytes = noise(LARGE);
@@ -304,7 +304,7 @@ async fn a_kept_checksum_proves_a_copy_without_reading_it() {
 }
 
 #[tokio::test]
-async fn an_object_that_changes_while_it_is_read_is_corrupt() {
+async fn f45_an_object_that_changes_while_it_is_read_is_corrupt() {
     let quirks = Quirks { ignores_conditions: true, ..Quirks::default() };
     let (fake, destination) = fake_with(quirks).await;
     destination.put_new("key", noise(300_000)).await.unwrap();
@@ -324,7 +324,7 @@ async fn an_object_that_changes_while_it_is_read_is_corrupt() {
 
 /// Another writer takes the key after the look and before the write.
 #[tokio::test]
-async fn a_write_is_conditional_however_the_look_went() {
+async fn f28_i04_a_write_is_conditional_however_the_look_went() {
     for bytes in [noise(100), noise(LARGE)] {
         let (fake, destination) = fake().await;
         destination.put_new("key", Bytes::from_static(b"winner")).await.unwrap();
@@ -338,7 +338,7 @@ async fn a_write_is_conditional_however_the_look_went() {
 }
 
 #[tokio::test]
-async fn an_upload_repeated_with_the_same_bytes_succeeds() {
+async fn f28_f26_an_upload_repeated_with_the_same_bytes_succeeds() {
     let (fake, destination) = fake().await;
     let bytes = noise(LARGE);
     let mut late = destination.create("key", Default::default()).await.unwrap();
@@ -358,4 +358,48 @@ async fn an_upload_cancelled_while_it_begins_is_aborted_all_the_same() {
     upload.abort().await.unwrap();
     assert_eq!((fake.count("begin"), fake.count("abort")), (1, 1));
     assert!(fake.uploads().is_empty());
+}
+
+/// Each attempt of the SDK would come within a second; the store asks for more.
+#[tokio::test]
+async fn f24_i24_a_wish_for_patience_is_kept_to_and_a_429_is_tried_again() {
+    for (status, code) in [(429, "TooManyRequests"), (503, "SlowDown")] {
+        let (fake, destination) = fake().await;
+        let Reply::Answer(_, mut headers, body) = refusal(status, code) else { unreachable!() };
+        headers.push(("retry-after", "2".to_owned()));
+        fake.fail("put", 1, false, Reply::Answer(status, headers, body));
+        let began = std::time::Instant::now();
+        destination.put_new("key", Bytes::from_static(b"x")).await.unwrap();
+        assert!(began.elapsed() >= Duration::from_secs(2), "{code}: {:?}", began.elapsed());
+        assert_eq!(fake.count("put"), 2);
+        fake.fail("put", ALWAYS, false, refusal(status, code));
+        let error = destination.put_new("other", Bytes::from_static(b"x")).await.unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::Transient { .. }), "{error}");
+        assert_eq!(fake.count("put"), 2 + 3, "three attempts and no more");
+    }
+}
+
+/// The error says how far the clocks are apart, in the store's words.
+#[tokio::test]
+async fn f40_a_signature_refused_for_its_time_shows_both_clocks() {
+    let (fake, destination) = fake().await;
+    let body = "<Error><Code>RequestTimeTooSkewed</Code><Message>x</Message>\
+                <RequestTime>20260101T000000Z</RequestTime>\
+                <ServerTime>2026-01-01T01:00:00Z</ServerTime></Error>";
+    fake.fail("list", ALWAYS, false, Reply::Answer(403, vec![], body.into()));
+    let error = destination.list("").await.unwrap_err();
+    let text = error.to_string();
+    assert!(text.contains("20260101T000000Z") && text.contains("2026-01-01T01:00:00Z"), "{text}");
+    assert_eq!(error.hint(), Some("set this machine's clock"));
+}
+
+#[tokio::test]
+async fn f39_the_store_tells_its_time_with_every_answer() {
+    let (fake, destination) = fake().await;
+    assert_eq!(destination.store_time(), None);
+    let date = vec![("date", "Sun, 06 Nov 1994 08:49:37 GMT".to_owned())];
+    fake.fail("list", 1, false, Reply::Answer(403, date, vec![]));
+    destination.list("").await.unwrap_err();
+    let told = destination.store_time().unwrap().to_string();
+    assert!(told.starts_with("1994-11-06T08:49:") || told.starts_with("1994-11-06T08:50:"), "{told}");
 }

@@ -34,19 +34,19 @@ async fn problem(pages: Vec<Reply>) -> String {
 }
 
 #[tokio::test]
-async fn a_page_has_to_say_whether_it_is_the_last() {
+async fn f34_a_page_has_to_say_whether_it_is_the_last() {
     let found = problem(vec![page(&contents(&["some/prefix/prod/a"]))]).await;
     assert!(found.contains("whether it is the last"), "{found}");
 }
 
 #[tokio::test]
-async fn a_cut_listing_needs_a_token() {
+async fn f34_a_cut_listing_needs_a_token() {
     let found = problem(vec![page("<IsTruncated>true</IsTruncated>")]).await;
     assert!(found.contains("without a continuation token"), "{found}");
 }
 
 #[tokio::test]
-async fn a_token_comes_once() {
+async fn f34_a_token_comes_once() {
     let pages = vec![
         truncated("t1", &["some/prefix/prod/a"]),
         truncated("t2", &["some/prefix/prod/b"]),
@@ -57,7 +57,7 @@ async fn a_token_comes_once() {
 }
 
 #[tokio::test]
-async fn an_object_comes_once_and_under_the_prefix() {
+async fn f34_an_object_comes_once_and_under_the_prefix() {
     let twice = truncated("t1", &["some/prefix/prod/a", "some/prefix/prod/a"]);
     assert!(problem(vec![twice]).await.contains("twice"));
     let outside = truncated("t1", &["some/prefix/production/a"]);

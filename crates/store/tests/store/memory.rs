@@ -19,6 +19,8 @@ pub(crate) struct Behaviour {
     pub(crate) refuses: bool,
     pub(crate) swallows: bool,
     pub(crate) alters: bool,
+    /// Waits for ever when it is to complete.
+    pub(crate) never_completes: bool,
     pub(crate) panics: bool,
     /// Each write takes one permit for good.
     pub(crate) gate: Option<Arc<Semaphore>>,
@@ -97,12 +99,15 @@ impl Upload for MemoryUpload {
         Ok(())
     }
 
-    async fn complete(mut self: Box<Self>, summary: &Summary) -> Result<Stored> {
+    async fn complete(&mut self, summary: &Summary) -> Result<Stored> {
         assert_eq!(Summary::of(&self.bytes), *summary, "what came is not what was sent");
         if self.behaviour.alters {
             self.bytes[0] ^= 1;
         }
-        self.objects.lock().unwrap().insert(self.key, self.bytes.freeze());
+        if self.behaviour.never_completes {
+            std::future::pending::<()>().await;
+        }
+        self.objects.lock().unwrap().insert(self.key.clone(), self.bytes.split().freeze());
         Ok(Stored { bytes: summary.bytes, etag: None, version_id: None, existed: false })
     }
 

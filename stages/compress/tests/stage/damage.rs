@@ -21,7 +21,7 @@ fn packed(content: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn flipped_bits_never_publish_wrong_bytes() {
+fn i16_f45_flipped_bits_never_publish_wrong_bytes() {
     let content = prose(300);
     let frame = packed(&content);
     let dir = tempfile::tempdir().unwrap();
@@ -41,7 +41,7 @@ fn flipped_bits_never_publish_wrong_bytes() {
 }
 
 #[test]
-fn an_input_cut_anywhere_is_corrupt() {
+fn i16_f46_an_input_cut_anywhere_is_corrupt() {
     let frame = packed(&prose(300));
     for length in 1..frame.len() {
         refuse(&frame[..length], 20, "truncated");
@@ -50,21 +50,21 @@ fn an_input_cut_anywhere_is_corrupt() {
 }
 
 #[test]
-fn a_large_frame_cut_in_the_middle_is_corrupt() {
+fn f46_a_large_frame_cut_in_the_middle_is_corrupt() {
     let frame = packed(&noise(3 << 20, 4));
     refuse(&frame[..2 << 20], 20, "truncated");
     refuse(&frame[..frame.len() - 1], 20, "truncated");
 }
 
 #[test]
-fn a_wrong_checksum_is_corrupt() {
+fn i16_a_wrong_checksum_is_corrupt() {
     let mut frame = packed(&prose(1 << 20));
     *frame.last_mut().unwrap() ^= 1;
     refuse(&frame, 20, "checksum");
 }
 
 #[test]
-fn nothing_may_follow_the_frame() {
+fn f46_nothing_may_follow_the_frame() {
     let frame = packed(&prose(300));
     let skippable = [0x50, 0x2a, 0x4d, 0x18, 1, 0, 0, 0, 9];
     refuse(&[frame.as_slice(), &[0]].concat(), 20, "bytes that belong to no frame");
@@ -77,7 +77,7 @@ fn nothing_may_follow_the_frame() {
 }
 
 #[test]
-fn a_bomb_stops_at_the_limit() {
+fn f50_a_bomb_stops_at_the_limit() {
     // 1 GiB of zeros in some tens of kilobytes.
     let mut child = command(&["--threads", "0", "--level", "1"]).spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
@@ -103,7 +103,7 @@ fn a_bomb_stops_at_the_limit() {
 }
 
 #[test]
-fn a_frame_that_claims_too_much_is_refused_before_it_is_unpacked() {
+fn f50_a_frame_that_claims_too_much_is_refused_before_it_is_unpacked() {
     // Single segment, eight bytes of content size: 2^60 bytes.
     let mut claim = vec![0x28, 0xb5, 0x2f, 0xfd, 0b1110_0100];
     claim.extend((1_u64 << 60).to_le_bytes());
@@ -156,7 +156,7 @@ fn an_output_that_nobody_reads_is_the_neighbours_fault() {
 }
 
 #[test]
-fn a_full_disk_is_code_30() {
+fn f09_f53_a_full_disk_is_code_30() {
     if !std::path::Path::new("/dev/full").exists() {
         return;
     }

@@ -1,7 +1,7 @@
 //! Receipts: nothing is published unless the step before signed for the same bytes.
 
 use crate::common::{command, first_receipt, noise, prose, run_dir, stage};
-use contract::{Digest, RunDir};
+use contract::{RunDir, Written};
 use std::io::Write;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
@@ -42,8 +42,8 @@ fn a_receipt_that_matches_is_answered_by_a_receipt() {
     first_receipt(&ground.dir, &content);
     ground.run(&["--level", "5"], &content).expect(0);
     let receipt = ground.dir.receipt(1, "compress").unwrap().unwrap();
-    assert_eq!(receipt.input, Some(Digest::of(&content)));
-    assert_eq!(receipt.output, Digest::of(&std::fs::read(ground.output()).unwrap()));
+    assert_eq!(receipt.input, Some(Written::of(&content).tally()));
+    assert_eq!(receipt.output, Written::of(&std::fs::read(ground.output()).unwrap()));
     assert_eq!(receipt.facts, serde_json::json!({"format": "zstd", "level": 5}));
     assert!(receipt.tool.starts_with("lifeboat-compress "), "{}", receipt.tool);
 }

@@ -110,8 +110,8 @@ fn settings_come_from_the_command_line_then_the_environment_then_the_file() {
         (
             Some(0),
             concat!(
-                r#"{"stage":"compress","ok":true,"checks":[{"name":"settings","ok":true,"#,
-                r#""detail":"level 5, 2 threads"}]}"#,
+                r#"{"version":1,"stage":"compress","level":"ok","exit":0,"checks":[{"about":"","#,
+                r#""name":"settings","level":"ok","detail":"level 5, 2 threads"}]}"#,
                 "\n"
             )
             .to_owned()
@@ -121,7 +121,7 @@ fn settings_come_from_the_command_line_then_the_environment_then_the_file() {
     assert!(check(&["--level", "9", "--threads", "0"], Some("7")).1.contains("level 9, 0 threads"));
     let (code, text) = check(&[], Some("25"));
     assert_eq!(code, Some(3));
-    assert!(text.contains(r#""ok":false"#), "{text}");
+    assert!(text.contains(r#""level":"failed""#), "{text}");
 }
 
 #[test]

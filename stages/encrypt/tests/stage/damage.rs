@@ -45,7 +45,7 @@ impl Ground {
 }
 
 #[test]
-fn flipped_bits_are_noticed() {
+fn f45_flipped_bits_are_noticed() {
     let ground = ground();
     let sealed = ground.seal(b"a short content");
     let header = Ground::header_length(&sealed);
@@ -60,7 +60,7 @@ fn flipped_bits_are_noticed() {
 }
 
 #[test]
-fn an_input_cut_anywhere_is_corrupt() {
+fn f46_an_input_cut_anywhere_is_corrupt() {
     let ground = ground();
     let sealed = ground.seal(b"a short content");
     let header = Ground::header_length(&sealed);
@@ -73,7 +73,7 @@ fn an_input_cut_anywhere_is_corrupt() {
 }
 
 #[test]
-fn an_input_cut_at_a_chunk_publishes_none_of_the_chunks_before() {
+fn i15_f46_an_input_cut_at_a_chunk_publishes_none_of_the_chunks_before() {
     const CHUNK_BYTES: usize = (64 << 10) + 16;
     let ground = ground();
     let sealed = ground.seal(&noise(300_000, 1));
@@ -87,7 +87,7 @@ fn an_input_cut_at_a_chunk_publishes_none_of_the_chunks_before() {
 }
 
 #[test]
-fn nothing_may_follow_the_last_chunk() {
+fn f46_nothing_may_follow_the_last_chunk() {
     let ground = ground();
     let sealed = ground.seal(b"content");
     ground.refuse(&[sealed.as_slice(), b"x"].concat(), &[20], "payload is damaged");

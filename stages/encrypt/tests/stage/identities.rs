@@ -5,7 +5,7 @@ use crate::keys::{Keys, decrypt, encrypt};
 use std::os::unix::fs::PermissionsExt;
 
 #[test]
-fn none_of_them_fits() {
+fn f44_none_of_them_fits() {
     let keys = Keys::new();
     let (right, wrong, other) = (keys.x25519("a"), keys.x25519("b"), keys.x25519("c"));
     let sealed = encrypt(&[&right.recipient], b"content");

@@ -2,7 +2,7 @@
 
 use crate::common::{Ended, command, first_receipt, noise, run_dir, stage};
 use crate::keys::{Key, Keys, encrypt};
-use contract::{Digest, RunDir};
+use contract::{RunDir, Written};
 use std::io::Write;
 use std::os::unix::process::ExitStatusExt;
 
@@ -51,8 +51,8 @@ fn a_receipt_that_matches_is_answered_by_a_receipt() {
     args.extend(ssh.iter().flat_map(|ssh| ["-r", ssh.recipient.as_str()]));
     ground.run(&args, &content).expect(0);
     let receipt = ground.dir.receipt(1, "encrypt").unwrap().unwrap();
-    assert_eq!(receipt.input, Some(Digest::of(&content)));
-    assert_eq!(receipt.output, Digest::of(&std::fs::read(ground.keys.path("out")).unwrap()));
+    assert_eq!(receipt.input, Some(Written::of(&content).tally()));
+    assert_eq!(receipt.output, Written::of(&std::fs::read(ground.keys.path("out")).unwrap()));
     assert!(receipt.tool.starts_with("lifeboat-encrypt "), "{}", receipt.tool);
     let mut names = vec![ground.key.recipient.clone()];
     // Without the comment, which is somebody's address.

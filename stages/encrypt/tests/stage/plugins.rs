@@ -64,11 +64,11 @@ fn check_says_whether_the_plugin_is_there() {
     let args = ["--check", "-r", RECIPIENT];
     let ended = with_plugin(&keys, PLUGIN, &args, b"").expect(0);
     let text = String::from_utf8(ended.stdout).unwrap();
-    assert!(text.contains(r#"{"name":"plugin parrot","ok":true"#), "{text}");
+    assert!(text.contains(r#""name":"plugin parrot","level":"ok""#), "{text}");
     let args = ["--check", "-r", RECIPIENT, "-r", ABSENT];
     let ended = with_plugin(&keys, PLUGIN, &args, b"").expect(3);
     let text = String::from_utf8(ended.stdout).unwrap();
-    assert!(text.contains(r#"{"name":"plugin absent","ok":false"#), "{text}");
+    assert!(text.contains(r#""name":"plugin absent","level":"failed""#), "{text}");
 }
 
 #[test]

@@ -50,7 +50,7 @@ fn an_ssh_key_with_another_comment_is_the_same_key() {
 }
 
 #[test]
-fn what_is_no_recipient_is_told_by_its_place() {
+fn f44_what_is_no_recipient_is_told_by_its_place() {
     let keys = Keys::new();
     let good = keys.x25519("a").recipient;
     let mut mistyped = good.clone();
@@ -100,14 +100,15 @@ fn the_command_line_replaces_the_configuration() {
         String::from_utf8(ended.stdout).unwrap()
     };
     let text = check(&[]);
-    assert!(text.starts_with(r#"{"stage":"encrypt","ok":true,"#), "{text}");
+    let one = r#"{"version":1,"stage":"encrypt","level":"warning","exit":0,"#;
+    assert!(text.starts_with(one), "{text}");
     assert!(text.contains(&format!("1: {}", a.recipient)), "{text}");
     let text = check(&["-r", &b.recipient]);
     assert!(!text.contains(&a.recipient) && text.contains(&b.recipient), "{text}");
 }
 
 #[test]
-fn check_finds_what_a_run_would() {
+fn f44_check_finds_what_a_run_would() {
     let keys = Keys::new();
     let a = keys.x25519("a");
     let ended = stage(&["--check"], b"").expect(3);

@@ -14,7 +14,7 @@ fn assert_silent(ended: &Ended, secret: &str, what: &str) {
 }
 
 #[test]
-fn an_identity_in_the_wrong_place_is_refused_unseen() {
+fn i23_an_identity_in_the_wrong_place_is_refused_unseen() {
     let keys = Keys::new();
     let key = keys.x25519("key");
     let text = std::fs::read_to_string(&key.file).unwrap();
@@ -59,7 +59,7 @@ fn a_damaged_identity_is_not_quoted() {
 }
 
 #[test]
-fn passphrases_and_keys_stay_unsaid_at_every_level_of_logging() {
+fn i23_passphrases_and_keys_stay_unsaid_at_every_level_of_logging() {
     let keys = Keys::new();
     let (key, wrong) = (keys.x25519("key"), keys.x25519("wrong"));
     let text = std::fs::read_to_string(&key.file).unwrap();

@@ -1,0 +1,187 @@
+//! What a run claimed, held against what the destinations show.
+//!
+//! - Exit 0 or 40, or a report that names a backup: this backup can be restored from at least as
+//!   many destinations as `require` asks for (from all of them after exit 0).
+//! - Anything else: nothing new is listed. Only a writer that was killed, or cut off from its
+//!   destination, before it could tidy up may leave something, and if that is a backup, it is whole
+//!   wherever it is listed.
+//! - Always: no object that stays has other bytes than before. What went away went because of
+//!   `prune`, after a commit, manifest first, sound and older than what is left, and never so that
+//!   fewer than `min_keep` are left.
+//! - `lifeboat list` shows what is there: everything that looks sound as sound, and nothing else.
+
+use super::look::Holding;
+use super::{Picture, Verdict};
+use serde_json::Value;
+use std::collections::BTreeSet;
+
+/// What a run claimed, and what is known about it.
+#[derive(Debug, Clone, Default)]
+pub struct Claim {
+    /// Its exit code; 128 + n when signal n ended it.
+    pub code: i32,
+    /// The backup that it names as committed.
+    pub backup: Option<String>,
+    /// How many destinations must hold a backup.
+    pub require: usize,
+    /// The smallest number of sound backups that pruning may leave, when it prunes.
+    pub min_keep: Option<usize>,
+    /// Whether the run may have committed without being able to say so: its front or its writer
+    /// was killed, or lost its way to a destination, after the first manifest.
+    pub silent: bool,
+    /// Whether a writer was killed, or lost its way to a destination, so that it could not take
+    /// back what it had written.
+    pub litter: bool,
+    /// Whether this was a run at all; `fetch`, `list` and a refused run change nothing.
+    pub read_only: bool,
+}
+
+/// Whatever is wrong with what a run did, or with what it claimed. Empty when all is well.
+#[must_use]
+pub fn violations(claim: &Claim, before: &Picture, after: &Picture) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for (name, held) in before {
+        match after.get(name) {
+            Some(holds) => wrong.extend(kept(claim, held, holds).map(|why| format!("{name}: {why}"))),
+            None => wrong.push(format!("{name} was not looked at afterwards")),
+        }
+    }
+    wrong.extend(added(claim, before, after));
+    if claim.read_only && before != after {
+        wrong.push("something that only reads has changed a destination".into());
+    }
+    wrong
+}
+
+/// What happened to the objects that were there before.
+fn kept<'a>(
+    claim: &'a Claim,
+    held: &'a Holding,
+    holds: &'a Holding,
+) -> impl Iterator<Item = String> + 'a {
+    let changed = held.objects.iter().filter_map(|(key, old)| match holds.objects.get(key) {
+        Some(new) if new != old => Some(format!("{key} was written twice")),
+        _ => None,
+    });
+    let gone: Vec<&String> =
+        held.objects.keys().filter(|key| !holds.objects.contains_key(*key)).collect();
+    let committed = claim.backup.is_some() || claim.silent;
+    let mut wrong: Vec<String> = changed.collect();
+    match claim.min_keep {
+        _ if gone.is_empty() => {}
+        Some(min_keep) if committed => wrong.extend(removed(min_keep, &gone, held, holds)),
+        _ => wrong.push(format!("{gone:?} went away")),
+    }
+    wrong.into_iter()
+}
+
+/// What pruning took away.
+fn removed(min_keep: usize, gone: &[&String], held: &Holding, holds: &Holding) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for key in gone {
+        let of = |f: &&super::Found| f.manifest == **key || f.artifact.as_ref() == Some(*key);
+        match held.backups.iter().find(|(_, found)| of(found)) {
+            None => wrong.push(format!("{key}, which belongs to no backup, was removed")),
+            Some((name, found)) if !found.verdict.looks_sound() => {
+                wrong.push(format!("{key} of {name}, which is broken, was removed as old"));
+            }
+            Some((name, found)) => {
+                if holds.objects.contains_key(&found.manifest) {
+                    wrong.push(format!("{key} went away before the manifest of {name}"));
+                }
+                let newer = |f: &&super::Found| f.revision >= found.revision;
+                let left = holds.backups.values().filter(|f| f.verdict.looks_sound());
+                if left.filter(newer).count() < min_keep {
+                    wrong.push(format!("{name} went away, and too few newer ones are left"));
+                }
+            }
+        }
+    }
+    wrong
+}
+
+/// What is there now and was not before.
+fn added(claim: &Claim, before: &Picture, after: &Picture) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let mut names: BTreeSet<&str> = BTreeSet::new();
+    for (place, holds) in after {
+        let known = before.get(place).map(|held| &held.backups);
+        let is_new = |name: &String| !known.is_some_and(|known| known.contains_key(name));
+        for (name, found) in holds.backups.iter().filter(|(name, _)| is_new(name)) {
+            names.insert(name);
+            if found.verdict != Verdict::Restorable {
+                wrong.push(format!("{place}: the new backup {name} is {:?}", found.verdict));
+            }
+        }
+        let litter = |key: &&String| !before.get(place).is_some_and(|h| is_known(h, key));
+        let left = holds.orphans.iter().chain(&holds.unfinished).filter(litter);
+        let left: Vec<&String> = left.collect();
+        if !claim.litter && !left.is_empty() {
+            wrong.push(format!("{place}: {left:?} was left behind"));
+        }
+    }
+    let others = names.iter().filter(|name| claim.backup.as_deref() != Some(**name)).count();
+    match &claim.backup {
+        Some(name) => wrong.extend(committed(claim, name, after)),
+        None if matches!(claim.code, 0 | 40) && !claim.read_only => {
+            wrong.push(format!("exit {} without a backup", claim.code));
+        }
+        None => {}
+    }
+    if others > usize::from(claim.silent && claim.backup.is_none()) {
+        wrong.push(format!("exit {}: nobody claims {names:?}", claim.code));
+    }
+    wrong
+}
+
+fn is_known(held: &Holding, key: &str) -> bool {
+    let of_old = held.backups.values().any(|found| found.artifact.as_deref() == Some(key));
+    // What is left of a backup that pruning began to remove was no litter before.
+    of_old || held.orphans.contains(key) || held.unfinished.contains(key)
+}
+
+/// Whether the backup that the run names is where it has to be.
+fn committed(claim: &Claim, name: &str, after: &Picture) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let holds = |held: &&Holding| held.restorable().contains(name);
+    let count = after.values().filter(holds).count();
+    if count < claim.require {
+        wrong.push(format!(
+            "exit {}: {name} is restorable in {count} destinations, {} are required",
+            claim.code, claim.require
+        ));
+    }
+    if claim.code == 0 && count < after.len() {
+        wrong.push(format!("exit 0, and {name} is in {count} of {} destinations", after.len()));
+    }
+    wrong
+}
+
+/// Compares `lifeboat list --json` with the destinations. A destination that it could not read
+/// is passed over.
+#[must_use]
+pub fn misread(listing: &Value, picture: &Picture) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let rows = listing["backups"].as_array().map(Vec::as_slice).unwrap_or_default();
+    for (place, holds) in picture.iter().filter(|(place, _)| listing["unreadable"][place].is_null())
+    {
+        let said = |name: &str| {
+            let row = rows.iter().find(|row| row["name"] == name)?;
+            row["copies"][place].as_str()
+        };
+        for (name, found) in &holds.backups {
+            let expected = if found.verdict.looks_sound() { "verified" } else { "broken" };
+            if said(name) != Some(expected) {
+                let (said, verdict) = (said(name), &found.verdict);
+                wrong.push(format!("{place}: {name} is listed as {said:?}, and is {verdict:?}"));
+            }
+        }
+        for row in rows.iter().filter(|row| row["copies"][place].is_string()) {
+            let name = row["name"].as_str().unwrap_or_default();
+            if !holds.backups.contains_key(name) {
+                wrong.push(format!("{place}: {name} is listed and is not there"));
+            }
+        }
+    }
+    wrong
+}
