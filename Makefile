@@ -25,6 +25,13 @@ test: build ## every test, against real servers; names what it had to skip
 	@deploy/check.sh
 	@if [ -s $(SKIPPED) ]; then echo "SKIPPED:"; sort -u $(SKIPPED); else echo "nothing was skipped"; fi
 
+.PHONY: soak
+soak: build ## a death at every point, and SOAK_RUNS (1000) random runs with faults from one SOAK_SEED
+	@$(SERVERS) --all
+	KILL_POINTS=all cargo test -p lifeboat-tests --test kill_points --quiet
+	SOAK_SEED=$${SOAK_SEED:-$$(date +%s)} SOAK_RUNS=$${SOAK_RUNS:-1000} \
+	  cargo test -p lifeboat-tests --test soak -- --nocapture
+
 .PHONY: build
 build: $(PROTOC) ## all programs, into target/debug
 	cargo build --workspace --quiet
@@ -40,7 +47,7 @@ release: $(PROTOC) ## optimised programs, into target/release
 
 .PHONY: bench
 bench: release ## measured beside etcdctl and the scripts of today (BENCH_MB, BENCH_ROUNDS)
-	@$(SERVERS) $(BENCH_SERVERS) >/dev/null
+	@$(SERVERS) $(BENCH_SERVERS) >/dev/null || $(SERVERS) etcd >/dev/null
 	cargo build --release --quiet --package lifeboat-bench
 	@target/release/lifeboat-bench $(SCENES)
 
@@ -57,6 +64,28 @@ man: build ## the man pages of all programs, into target/man
 	@rm -rf target/man
 	@target/debug/lifeboat man target/man
 	@chmod 755 target/man && chmod 644 target/man/*
+
+# cargo-fuzz needs a nightly toolchain; the same targets run with a bound in `make test`.
+FUZZ_SECONDS ?= 60
+FUZZ_TARGETS ?= $(notdir $(basename $(wildcard fuzz/fuzz_targets/*.rs)))
+
+.PHONY: fuzz
+fuzz: $(PROTOC) ## fuzz every reader of outside bytes, FUZZ_SECONDS each (needs cargo-fuzz and nightly)
+	@if cargo +nightly fuzz --version >/dev/null 2>&1; then \
+	  for target in $(FUZZ_TARGETS); do \
+	    case $$target in s3_answers) seeds=tests/vectors/s3;; *) seeds=tests/vectors/$$target;; esac; \
+	    [ -d $$seeds ] || seeds=; \
+	    mkdir -p target/fuzz/corpus/$$target target/fuzz/artifacts/$$target; \
+	    printf '\377' > target/fuzz/corpus/$$target/sound; \
+	    echo "fuzzing $$target for $(FUZZ_SECONDS) s"; \
+	    CARGO_TARGET_DIR="$(CURDIR)/target/fuzz-build" cargo +nightly fuzz run --sanitizer none $$target \
+	      target/fuzz/corpus/$$target $$seeds -- -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -timeout=20 \
+	      -rss_limit_mb=2048 -artifact_prefix=target/fuzz/artifacts/$$target/ -verbosity=0 -print_final_stats=1; \
+	  done; \
+	else \
+	  echo "cargo-fuzz or the nightly toolchain is missing: the bounded form runs instead"; \
+	  PROPTEST_CASES=2000 cargo test --quiet --package lifeboat-fuzz-targets; \
+	fi
 
 .PHONY: deny
 deny: ## licences, advisories and duplicates of the dependencies (needs cargo-deny)

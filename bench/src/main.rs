@@ -19,6 +19,7 @@ mod report;
 mod results;
 mod scenes;
 mod statistics;
+mod summary;
 mod table;
 mod tree;
 mod workplace;

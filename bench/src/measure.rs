@@ -9,7 +9,7 @@
 
 use crate::Error;
 use crate::database::Database;
-use crate::tree::{self, Program, Seen, TICKS_PER_SECOND};
+use crate::tree::{self, Output, Program, Seen, TICKS_PER_SECOND};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
 use std::os::unix::process::CommandExt;
@@ -30,6 +30,8 @@ pub(crate) struct Measured {
     pub(crate) cpu_seconds: f64,
     /// The same of etcd, meanwhile.
     pub(crate) etcd_cpu_seconds: f64,
+    /// The same of this program: what watching cost, which no contestant is charged with.
+    pub(crate) watching_cpu_seconds: f64,
     /// How long etcd's handler of the snapshot ran, and with it a read transaction, by etcd's
     /// own metric. While it is open, etcd cannot reuse pages that writes set free.
     pub(crate) held_seconds: f64,
@@ -37,7 +39,9 @@ pub(crate) struct Measured {
     pub(crate) peak_rss_bytes: u64,
     /// A sum that no moment can have exceeded: of the peaks of processes that ran together.
     pub(crate) peak_rss_bound_bytes: u64,
-    /// What the tree wrote to disk.
+    /// What the tree gave to file systems on disks.
+    pub(crate) handed_bytes: u64,
+    /// Of these, what was not removed before it came to the disk.
     pub(crate) written_bytes: u64,
     /// What lies in the destinations at the end.
     pub(crate) stored_bytes: u64,
@@ -47,9 +51,9 @@ pub(crate) struct Measured {
 }
 
 impl Measured {
-    /// What was written to disk and is in no destination.
+    /// What was given to a file system and is in no destination, even if only for a moment.
     pub(crate) fn elsewhere_bytes(&self) -> u64 {
-        self.written_bytes.saturating_sub(self.stored_bytes)
+        self.handed_bytes.saturating_sub(self.stored_bytes)
     }
 }
 
@@ -58,7 +62,8 @@ struct Accounts {
     at: Instant,
     tree_ticks: u64,
     etcd_ticks: u64,
-    written_bytes: u64,
+    own_ticks: u64,
+    output: Output,
     held_seconds: f64,
 }
 
@@ -69,11 +74,13 @@ impl Accounts {
             why: "the kernel does not tell it in /proc".to_owned(),
         };
         let etcd_ticks = database.pid().and_then(tree::cpu_ticks);
-        let written = tree::written(Path::new("/proc/self/io"));
+        let own_ticks = tree::cpu_ticks(std::process::id());
+        let output = tree::output_with_ended_children();
         Ok(Accounts {
             tree_ticks: tree::ended_children_ticks().ok_or_else(|| missing("CPU time"))?,
             etcd_ticks: etcd_ticks.ok_or_else(|| missing("etcd's CPU time"))?,
-            written_bytes: written.ok_or_else(|| missing("bytes written"))?,
+            own_ticks: own_ticks.ok_or_else(|| missing("its own CPU time"))?,
+            output: output.ok_or_else(|| missing("bytes written"))?,
             held_seconds: database.held_seconds()?,
             at: Instant::now(),
         })
@@ -97,14 +104,18 @@ pub(crate) fn measure(
         return Err(Error::Failed { what: what.to_owned(), status: status.to_string(), said });
     }
     let after = Accounts::now(database)?;
+    let handed_bytes = after.output.handed_bytes - before.output.handed_bytes;
+    let cancelled_bytes = after.output.cancelled_bytes - before.output.cancelled_bytes;
     Ok(Measured {
         wall_seconds: ended.duration_since(before.at).as_secs_f64(),
         cpu_seconds: seconds(after.tree_ticks - before.tree_ticks),
         etcd_cpu_seconds: seconds(after.etcd_ticks - before.etcd_ticks),
+        watching_cpu_seconds: seconds(after.own_ticks - before.own_ticks),
         held_seconds: after.held_seconds - before.held_seconds,
         peak_rss_bytes: seen.peak_rss_bytes,
         peak_rss_bound_bytes: seen.peak_rss_bound_bytes,
-        written_bytes: after.written_bytes.saturating_sub(before.written_bytes),
+        handed_bytes,
+        written_bytes: handed_bytes.saturating_sub(cancelled_bytes),
         stored_bytes: disk_bytes(destinations),
         programs: seen.programs,
     })

@@ -25,8 +25,8 @@ pub(crate) struct StageUse {
     pub(crate) waited_output_seconds: f64,
     /// The most memory that its process had.
     pub(crate) peak_rss_bytes: u64,
-    /// What its process wrote to disk.
-    pub(crate) written_bytes: u64,
+    /// What its process gave to file systems on disks, even if only for a moment.
+    pub(crate) handed_bytes: u64,
 }
 
 /// The stages of the only run in the workplace, in order; last of all the runner itself.
@@ -42,7 +42,13 @@ pub(crate) fn profile(work: &Workplace, measured: &Measured) -> Result<Vec<Stage
         });
     }
     let runner = used("lifeboat", "(runner)", measured);
-    stages.push(StageUse { wall_seconds: measured.wall_seconds, ..runner });
+    // The kernel adds to a process what its ended children gave.
+    let of_stages: u64 = stages.iter().map(|stage| stage.handed_bytes).sum();
+    stages.push(StageUse {
+        wall_seconds: measured.wall_seconds,
+        handed_bytes: runner.handed_bytes.saturating_sub(of_stages),
+        ..runner
+    });
     Ok(stages)
 }
 
@@ -60,7 +66,7 @@ fn used(program: &str, stage: &str, measured: &Measured) -> StageUse {
         waited_input_seconds: 0.0,
         waited_output_seconds: 0.0,
         peak_rss_bytes: found.iter().map(|p| p.peak_rss_bytes).sum(),
-        written_bytes: found.iter().map(|p| p.written_bytes).sum(),
+        handed_bytes: found.iter().map(|p| p.handed_bytes).sum(),
     }
 }
 

@@ -6,10 +6,10 @@
 //! Does not: measure.
 
 use crate::contestants::Contestant;
-use crate::measure::Measured;
 use crate::profile::{StageUse, capture_seconds};
 use crate::results::{Compare, Memory, Results, Setting, SlowLink, Staged};
 use crate::statistics::Spread;
+use crate::summary::{Metric, Summary};
 use crate::table::{Table, gb, mb, mib, number, spread, times};
 use std::collections::BTreeMap;
 
@@ -56,31 +56,24 @@ pub(crate) fn verdicts(results: &Results) -> Vec<Verdict> {
         all.extend(speed(compare));
     }
     all.extend(results.memory.iter().flat_map(|(mb, memory)| thrift(*mb, memory)));
-    all.extend(results.slow_link.as_ref().map(patience));
+    all.extend(results.slow_link.iter().flat_map(patience));
     all
 }
 
-fn wall(measured: &Measured) -> f64 {
-    measured.wall_seconds
-}
-
 fn speed(compare: &Compare) -> [Verdict; 2] {
-    let ours = compare.values(Contestant::Lifeboat, wall);
-    let alone = Spread::of_ratios(&ours, &compare.values(Contestant::Etcdctl, wall));
-    let gzip = Spread::of_ratios(&compare.values(Contestant::GzipScript, wall), &ours);
+    let wall = |of, reference| compare.summary.multiple(of, reference, Metric::WallSeconds);
+    let alone = wall(Contestant::Lifeboat, Contestant::Etcdctl);
+    let gzip = wall(Contestant::GzipScript, Contestant::Lifeboat);
     [
         Verdict {
             reached: alone.median <= WALL_RATIO_MAX,
             hard: false,
-            text: format!("{} of etcdctl alone (at most {WALL_RATIO_MAX})", times(alone)),
+            text: format!("{} the time of etcdctl alone (at most {WALL_RATIO_MAX})", times(alone)),
         },
         Verdict {
             reached: gzip.median >= GZIP_RATIO_MIN,
             hard: false,
-            text: format!(
-                "{} faster than the gzip script (at least {GZIP_RATIO_MIN})",
-                times(gzip)
-            ),
+            text: format!("{} as fast as the gzip script (at least {GZIP_RATIO_MIN})", times(gzip)),
         },
     ]
 }
@@ -90,11 +83,7 @@ fn thrift(mb: usize, memory: &Memory) -> [Verdict; 2] {
     let peak = peak.unwrap_or_default();
     let plain = memory.runs.iter().map(plaintext_side_bytes).max().unwrap_or_default();
     [
-        Verdict {
-            reached: peak <= MEMORY_BYTES_MAX,
-            hard: true,
-            text: format!("{} MiB of memory at {mb} MB (at most 256)", mib(peak)),
-        },
+        within_memory(peak, &format!("at {mb} MB")),
         Verdict {
             reached: plain <= SMALL_FILES_BYTES_MAX,
             hard: true,
@@ -105,19 +94,30 @@ fn thrift(mb: usize, memory: &Memory) -> [Verdict; 2] {
 
 fn plaintext_side_bytes(run: &Staged) -> u64 {
     let sees = |stage: &&StageUse| SEE_PLAINTEXT.contains(&stage.stage.as_str());
-    run.stages.iter().filter(sees).map(|stage| stage.written_bytes).sum()
+    run.stages.iter().filter(sees).map(|stage| stage.handed_bytes).sum()
 }
 
-fn patience(scene: &SlowLink) -> Verdict {
+fn patience(scene: &SlowLink) -> [Verdict; 2] {
     let held = |run: &Staged| run.measured.held_seconds;
     let [slow, fast] = [&scene.slow, &scene.fast].map(|runs| Spread::of(runs.iter().map(held)));
-    let ratio = slow.median / fast.median;
+    let ratio = number(slow.median / fast.median);
+    let peak = scene.slow.iter().map(|run| run.measured.peak_rss_bound_bytes).max();
+    [
+        Verdict {
+            reached: slow.median <= fast.median * HELD_RATIO_MAX,
+            hard: false,
+            text: format!("a slow link holds etcd's transaction {ratio}× as long as a fast one"),
+        },
+        within_memory(peak.unwrap_or_default(), "with a slow link"),
+    ]
+}
+
+fn within_memory(peak: u64, when: &str) -> Verdict {
+    let (has, may) = (mib(peak), mib(MEMORY_BYTES_MAX));
     Verdict {
-        reached: ratio <= HELD_RATIO_MAX,
-        hard: false,
-        text: format!(
-            "a slow link holds etcd's transaction {ratio:.2} times as long as a fast one"
-        ),
+        reached: peak <= MEMORY_BYTES_MAX,
+        hard: true,
+        text: format!("{has} MiB of memory {when} (at most {may})"),
     }
 }
 
@@ -137,57 +137,52 @@ fn heading(title: &str, setting: &Setting) -> String {
     )
 }
 
-/// A column of the comparison: its title, its unit turned into text, and its value.
-type Column = (&'static str, fn(f64) -> String, fn(&Measured) -> f64);
+/// A column: its metric, its title, and how many of the metric's units make one of its own.
+type Column = (Metric, &'static str, f64);
 
-#[expect(clippy::cast_precision_loss, reason = "shown with three digits")]
 const COLUMNS: [Column; 7] = [
-    ("wall, s", number, wall),
-    ("CPU, s", number, |m| m.cpu_seconds),
-    ("etcd's CPU, s", number, |m| m.etcd_cpu_seconds),
-    ("etcd held, s", number, |m| m.held_seconds),
-    ("memory, MiB", |v| format!("{v:.0}"), |m| m.peak_rss_bytes as f64 / 1_048_576.0),
-    ("written, MB", |v| format!("{v:.0}"), |m| m.written_bytes as f64 / 1e6),
-    ("not in a destination, MB", |v| format!("{v:.0}"), |m| m.elsewhere_bytes() as f64 / 1e6),
+    (Metric::WallSeconds, "wall, s", 1.0),
+    (Metric::CpuSeconds, "CPU, s", 1.0),
+    (Metric::EtcdCpuSeconds, "etcd's CPU, s", 1.0),
+    (Metric::HeldSeconds, "etcd held, s", 1.0),
+    (Metric::PeakRssBytes, "memory, MiB", 1_048_576.0),
+    (Metric::WrittenBytes, "written, MB", 1e6),
+    (Metric::ElsewhereBytes, "not in a destination, MB", 1e6),
 ];
-/// Those of them of which ratios are worth looking at.
-const RATIOS: [usize; 4] = [0, 1, 4, 5];
 
 fn compare_tables(compare: &Compare) -> String {
     let title = format!("Side by side, {} rounds", compare.rounds);
     let mut text = heading(&title, &compare.setting);
-    text += &absolute(compare).text();
+    text += &absolute(&compare.summary).text();
     for reference in [Contestant::Etcdctl, Contestant::GzipScript] {
         text += &format!("\nAs multiples of {}:\n\n", reference.title());
-        text += &ratios(compare, reference).text();
+        text += &multiples(&compare.summary, reference).text();
     }
     let runs = compare.runs.iter().filter(|run| run.contestant == Contestant::Lifeboat);
     let stages: Vec<&[StageUse]> = runs.map(|run| &*run.stages).collect();
     text + "\nWhere the time of `lifeboat run` goes (medians):\n\n" + &stage_table(&stages).text()
 }
 
-fn absolute(compare: &Compare) -> Table {
-    let titles = COLUMNS.iter().map(|(title, ..)| (*title).to_owned());
-    let mut table = Table::new([String::new()].into_iter().chain(titles));
-    for contestant in Contestant::ALL {
-        let cell = |(_, unit, value): &Column| {
-            spread(Spread::of(compare.values(contestant, *value)), *unit)
+fn absolute(summary: &Summary) -> Table {
+    let titles = COLUMNS.iter().map(|(_, title, _)| *title);
+    let mut table = Table::new([""].into_iter().chain(titles).map(str::to_owned));
+    for (contestant, spreads) in &summary.absolute {
+        let cell = |(metric, _, unit): &Column| {
+            let of = spreads.get(metric).copied().unwrap_or_default();
+            spread(of, |value| number(value / unit))
         };
         table.row([contestant.title().to_owned()].into_iter().chain(COLUMNS.iter().map(cell)));
     }
     table
 }
 
-fn ratios(compare: &Compare, reference: Contestant) -> Table {
-    let columns = RATIOS.map(|index| COLUMNS[index]);
-    let name = |(title, ..): &Column| title.split(',').next().unwrap_or_default().to_owned();
-    let mut table = Table::new([String::new()].into_iter().chain(columns.iter().map(name)));
-    for contestant in Contestant::ALL.into_iter().filter(|c| *c != reference) {
-        let cell = |(_, _, value): &Column| {
-            let references = compare.values(reference, *value);
-            times(Spread::of_ratios(&compare.values(contestant, *value), &references))
-        };
-        table.row([contestant.title().to_owned()].into_iter().chain(columns.iter().map(cell)));
+fn multiples(summary: &Summary, reference: Contestant) -> Table {
+    let titles = ["", "wall", "CPU", "memory", "written"];
+    let mut table = Table::new(titles.map(str::to_owned));
+    for of in Contestant::ALL.into_iter().filter(|of| *of != reference) {
+        let cells =
+            Metric::WITH_RATIOS.map(|metric| times(summary.multiple(of, reference, metric)));
+        table.row([of.title().to_owned()].into_iter().chain(cells));
     }
     table
 }
@@ -208,7 +203,7 @@ fn stage_table(runs: &[&[StageUse]]) -> Table {
             number(median(|s| s.waited_input_seconds)),
             number(median(|s| s.waited_output_seconds)),
             format!("{:.0}", median(|s| s.peak_rss_bytes as f64) / 1_048_576.0),
-            format!("{:.0}", median(|s| s.written_bytes as f64) / 1024.0),
+            format!("{:.0}", median(|s| s.handed_bytes as f64) / 1024.0),
         ]);
     }
     table
@@ -238,18 +233,27 @@ fn memory_table(sizes: &BTreeMap<usize, Memory>) -> String {
             kib(most(&|run| run.measured.elsewhere_bytes())),
             kib(most(&|run| {
                 let verify = run.stages.iter().filter(|s| s.stage == "verify");
-                verify.map(|s| s.written_bytes).sum()
+                verify.map(|s| s.handed_bytes).sum()
             })),
         ]);
     }
-    heading(title, &largest.setting) + &table.text()
+    let stages: Vec<&[StageUse]> = largest.runs.iter().map(|run| &*run.stages).collect();
+    let each = "\nThe stages, on the largest one (medians):\n\n";
+    heading(title, &largest.setting) + &table.text() + each + &stage_table(&stages).text()
 }
 
 fn link_table(scene: &SlowLink) -> String {
     let rate = scene.bytes_per_second / 1e6;
     let mut table = Table::new(
-        ["second destination", "wall, s", "capture, s", "etcd held, s", "spooled, MB"]
-            .map(str::to_owned),
+        [
+            "second destination",
+            "wall, s",
+            "capture, s",
+            "etcd held, s",
+            "memory, MiB",
+            "spooled, MB",
+        ]
+        .map(str::to_owned),
     );
     let slow = format!("behind {rate} MB/s");
     for (name, runs) in [("not slowed", &scene.fast), (&slow, &scene.slow)] {
@@ -260,6 +264,7 @@ fn link_table(scene: &SlowLink) -> String {
             of(|run| run.measured.wall_seconds),
             of(|run| capture_seconds(&run.stages).unwrap_or_default()),
             of(|run| run.measured.held_seconds),
+            of(|run| run.measured.peak_rss_bytes as f64 / 1_048_576.0),
             of(|run| run.measured.elsewhere_bytes() as f64 / 1e6),
         ]);
     }

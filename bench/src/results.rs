@@ -9,6 +9,7 @@ use crate::contestants::Contestant;
 use crate::database::Content;
 use crate::measure::Measured;
 use crate::profile::StageUse;
+use crate::summary::Summary;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -57,6 +58,8 @@ pub(crate) struct Compare {
     pub(crate) setting: Setting,
     /// How many rounds were counted.
     pub(crate) rounds: usize,
+    /// What they come to.
+    pub(crate) summary: Summary,
     /// Each run, in the order of time.
     pub(crate) runs: Vec<Run>,
 }
@@ -115,13 +118,5 @@ impl Results {
         let text = serde_json::to_vec_pretty(self)
             .map_err(|e| Error::Unreadable { path: path.to_path_buf(), why: e.to_string() })?;
         Ok(durable::replace(path, &text)?)
-    }
-}
-
-impl Compare {
-    /// A number of each round of a contestant, in order.
-    pub(crate) fn values(&self, of: Contestant, value: fn(&Measured) -> f64) -> Vec<f64> {
-        let runs = self.runs.iter().filter(|run| run.contestant == of);
-        runs.map(|run| value(&run.measured)).collect()
     }
 }

@@ -12,6 +12,7 @@ use crate::link::Link;
 use crate::measure::measure;
 use crate::profile::profile;
 use crate::results::{Compare, Memory, Run, Setting, SlowLink, Staged};
+use crate::summary::Summary;
 use crate::workplace::Workplace;
 use crate::{Error, machine, say};
 use lifeboat_tests::s3::{ACCESS_KEY, Bucket, REGION, S3Kind, S3Server, SECRET_KEY};
@@ -52,18 +53,18 @@ impl Stage {
     /// All contestants, side by side.
     pub(crate) fn compare(&self, mb: usize) -> Result<Compare, Error> {
         let (database, setting) = self.database(mb)?;
-        let mut compare = Compare { setting, rounds: self.rounds, runs: Vec::new() };
+        let mut runs = Vec::new();
         let count = Contestant::ALL.len();
         for round in 0..=self.rounds {
             for place in 0..count {
                 let contestant = Contestant::ALL[(round + place) % count];
                 let run = self.run(contestant, round, &database)?;
                 if round > 0 {
-                    compare.runs.push(run);
+                    runs.push(run);
                 }
             }
         }
-        Ok(compare)
+        Ok(Compare { setting, rounds: self.rounds, summary: Summary::of(&runs), runs })
     }
 
     fn run(&self, of: Contestant, round: usize, database: &Database) -> Result<Run, Error> {

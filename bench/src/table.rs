@@ -55,6 +55,7 @@ fn rule(widths: &[usize]) -> String {
 /// Three digits, so that small numbers and large ones say alike much.
 pub(crate) fn number(value: f64) -> String {
     match value.abs() {
+        0.0 => "0".to_owned(),
         v if v >= 99.95 => format!("{value:.0}"),
         v if v >= 9.995 => format!("{value:.1}"),
         _ => format!("{value:.2}"),

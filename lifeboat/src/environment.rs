@@ -22,28 +22,22 @@ const FOR_ALL: [&str; 13] = [
 ];
 const FOR_ETCD: [&str; 1] = ["ETCDCTL_*"];
 const FOR_KEYS: [&str; 1] = ["LIFEBOAT_PASSPHRASE_FILE"];
-const FOR_STORES: [&str; 8] = [
-    "AWS_*",
-    "HTTP_PROXY",
-    "HTTPS_PROXY",
-    "NO_PROXY",
-    "http_proxy",
-    "https_proxy",
-    "no_proxy",
-    "ALL_PROXY",
-];
+const FOR_STORES: [&str; 1] = ["AWS_*"];
+const PROXIES: [&str; 7] =
+    ["HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy", "ALL_PROXY"];
 
 /// The variables of this process that `stage` may see.
 pub(crate) fn of(stage: &str) -> impl Iterator<Item = (std::ffi::OsString, std::ffi::OsString)> {
-    let own: &[&str] = match stage {
-        "capture" => &FOR_ETCD,
-        "decrypt" => &FOR_KEYS,
-        "replicate" | "prune" | "fetch" | "catalogue" => &FOR_STORES,
+    let own: &[&[&str]] = match stage {
+        "capture" => &[&FOR_ETCD],
+        "decrypt" => &[&FOR_KEYS],
+        "replicate" | "prune" | "fetch" | "catalogue" => &[&FOR_STORES, &PROXIES],
+        "notify" => &[&PROXIES],
         _ => &[],
     };
     std::env::vars_os().filter(move |(name, _)| {
         let name = name.to_string_lossy();
-        FOR_ALL.iter().chain(own).any(|pattern| matches(pattern, &name))
+        FOR_ALL.iter().chain(own.iter().copied().flatten()).any(|pattern| matches(pattern, &name))
     })
 }
 

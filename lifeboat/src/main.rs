@@ -14,6 +14,7 @@ mod fetch;
 mod find;
 mod init;
 mod lock;
+mod notify;
 mod papers;
 mod planning;
 mod run;

@@ -6,11 +6,12 @@
 use crate::chain::{self, COMMIT, Drawing, Outcome};
 use crate::cli::{Common, PlanArgs, RunArgs};
 use crate::error::Error;
+use crate::notify::Notices;
 use crate::views::{print, print_json};
 use crate::{check, find, lock, planning};
 use catalogue::{BackupName, Manifest};
 use config::Pipeline;
-use contract::{Clock, Exit, Plan, RunDir};
+use contract::{Clock, Exit, Failure, Plan, RunDir};
 use serde::Serialize;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -49,9 +50,24 @@ pub(crate) fn run(common: &Common, args: &RunArgs) -> Result<ExitCode, Error> {
     failpoint::pass("run.locked");
     let drawing = Drawing::new(common.logs_are_human(), !args.no_progress);
     let attempts = Attempts { common, pipeline: &pipeline, home: &home, clock, json: args.json };
-    let report = attempts.run(&drawing)?;
+    let notices = Notices::begin(common, &pipeline);
+    let ended = attempts.run(&drawing);
+    notices.end(&match &ended {
+        Ok(report) => serde_json::to_vec(report).unwrap_or_default(),
+        Err(e) => without_report(&pipeline.cluster, e),
+    });
+    let report = ended?;
     forget_old_runs(&home, pipeline.run.keep_runs);
     Ok(ExitCode::from(report.exit))
+}
+
+/// What is told of a run whose report could not be made. It says nothing about the backup.
+fn without_report(cluster: &str, error: &Error) -> Vec<u8> {
+    let cause = serde_json::json!({ "stage": "lifeboat", "message": error.to_string() });
+    let exit = error.exit().code();
+    serde_json::json!({ "version": 1, "cluster": cluster, "exit": exit, "cause": cause })
+        .to_string()
+        .into_bytes()
 }
 
 /// `lifeboat plan`: the first step of a run whose stages are started one by one.

@@ -15,7 +15,7 @@ pub mod claim;
 mod look;
 mod open;
 
-pub use claim::{Claim, misread, violations};
+pub use claim::{Claim, Deed, misread, violations};
 pub use look::{Found, Holding, Place, Stored};
 
 use crate::Error;

@@ -23,8 +23,8 @@ pub mod s3;
 pub mod servers;
 pub mod site;
 pub mod skips;
-pub mod store_scene;
 pub mod soak;
+pub mod store_scene;
 pub mod tls;
 
 pub use cluster::{Cluster, ClusterSpec};

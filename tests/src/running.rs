@@ -160,6 +160,12 @@ impl Running {
         });
     }
 
+    /// Its process id.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends a signal to this program alone.
     pub fn signal(&self, signal: Signal) {
         send(self.child.id(), signal);

@@ -16,6 +16,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// The bucket.
 pub const BUCKET: &str = "backups";
@@ -51,7 +52,11 @@ impl StoreScene {
         StoreScene::with(2 * PART_BYTES + (1 << 20))
     }
 
-    fn with(noise_bytes: usize) -> Result<Self, Error> {
+    /// An artifact of so many bytes and some more.
+    ///
+    /// # Errors
+    /// As [`StoreScene::small`].
+    pub fn with(noise_bytes: usize) -> Result<Self, Error> {
         let cluster = ClusterSpec::new(&Etcd::newest()?).start()?;
         let server = S3Server::start(S3Kind::S3sFs)?;
         server.create_bucket(BUCKET, Bucket::Plain)?;
@@ -70,9 +75,7 @@ impl StoreScene {
     #[must_use]
     pub fn place(&self, name: &str) -> Place<'_> {
         let front = FaultS3::start(&self.server).unwrap_or_else(|e| panic!("{name}: {e:?}"));
-        let (from, to) = (self.site.path("run"), self.site.path(&format!("run-{name}")));
-        run(Command::new("cp").arg("-a").arg(from).arg(to)).unwrap_or_else(|e| panic!("{e:?}"));
-        let place = Place { scene: self, name: name.to_owned(), front };
+        let place = Place { scene: self, name: name.to_owned(), front, runs: AtomicU32::new(0) };
         place.credentials(SECRET_KEY, None);
         place.configure("\"all\"", &[place.bucket("timeout = \"20s\"\n")], "");
         place
@@ -81,7 +84,8 @@ impl StoreScene {
     /// The files of uploads that were begun in the server and never ended, whoever began them.
     #[must_use]
     pub fn unfinished(&self) -> Vec<PathBuf> {
-        let root = self.server.bucket_dir(BUCKET).and_then(|dir| dir.parent().map(Path::to_path_buf));
+        let root =
+            self.server.bucket_dir(BUCKET).and_then(|dir| dir.parent().map(Path::to_path_buf));
         let entries = root.and_then(|root| std::fs::read_dir(root).ok()).into_iter().flatten();
         let is_upload = |p: &PathBuf| {
             let name = p.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
@@ -99,6 +103,8 @@ pub struct Place<'a> {
     pub name: String,
     /// What goes wrong.
     pub front: FaultS3,
+    /// How often it was run here.
+    runs: AtomicU32,
 }
 
 impl Place<'_> {
@@ -189,14 +195,18 @@ impl Place<'_> {
         self.program("lifeboat", arguments)
     }
 
-    /// Stores the artifact: `lifeboat-replicate` with this place's copy of the run.
+    /// Stores the artifact: `lifeboat-replicate` with a new copy of the run, which is the same
+    /// run every time.
     ///
     /// # Panics
     /// When it cannot be started.
     #[must_use]
     pub fn replicate(&self) -> Ran {
-        let (run_dir, input) = (format!("run-{}", self.name), &self.scene.artifact);
-        let input = input.to_string_lossy();
+        let number = self.runs.fetch_add(1, Ordering::SeqCst);
+        let run_dir = format!("run-{}-{number}", self.name);
+        let (from, to) = (self.scene.site.path("run"), self.scene.site.path(&run_dir));
+        run(Command::new("cp").arg("-a").arg(from).arg(to)).unwrap_or_else(|e| panic!("{e:?}"));
+        let input = self.scene.artifact.to_string_lossy();
         self.program("lifeboat-replicate", &["--run-dir", &run_dir, "--input", &input])
     }
 

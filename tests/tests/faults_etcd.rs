@@ -89,6 +89,18 @@ impl Stage {
         self.site.assert_fetchable();
     }
 
+    /// The same of the capture alone, where nothing but its order is at stake: it costs less.
+    fn capture(&self, cases: Vec<Case>) {
+        for case in cases {
+            self.etcd.tell(case.lies);
+            let ran = self.site.program("lifeboat-capture", &["-o", "out.db"]).code(case.code);
+            for word in case.words.iter().chain(&[self.etcd.url(), "next: "]) {
+                assert!(ran.stderr.contains(word), "{}: {word:?} is not in {ran:?}", case.name);
+            }
+            assert!(!self.site.path("out.db").exists(), "{}: an output appeared", case.name);
+        }
+    }
+
     fn newest_manifest(&self) -> serde_json::Value {
         self.site.lifeboat(&["show", "--json"]).code(0).json()["manifest"].clone()
     }
@@ -130,14 +142,12 @@ fn f15_f16_i05_a_stream_that_is_no_whole_snapshot_is_captured_once_more_and_then
         stream("one bit", Tamper::Flip(MIDDLE + 100), 20, "failed in verify"),
     ];
     stage.play(cases, 2);
-    for tamper in
-        [Tamper::CutBeforeFalseDigest(MIDDLE), Tamper::WrongDigest, Tamper::Flip(MIDDLE + 100)]
-    {
-        stage.etcd.tell(vec![Lie::Snapshot(tamper)]);
-        let ran = stage.site.program("lifeboat-capture", &["-o", "out.db"]).code(20);
-        let _ = ran.said("the database received has SHA-256").said("etcd's digest is");
-        assert!(!stage.site.path("out.db").exists());
-    }
+    let word = "the database received has SHA-256";
+    stage.capture(vec![
+        stream("a false digest", Tamper::CutBeforeFalseDigest(MIDDLE), 20, word),
+        stream("another digest", Tamper::WrongDigest, 20, word),
+        stream("one bit", Tamper::Flip(MIDDLE + 100), 20, word),
+    ]);
 }
 
 #[test]
@@ -156,7 +166,7 @@ fn f14_i05_a_stream_that_lies_about_what_is_still_to_come_is_refused() {
         lie("2^63", |_, _| 1 << 63, now_says),
         lie("2^64 - 1", |_, _| u64::MAX, "no whole number of pages"),
     ];
-    stage.play(cases, 2);
+    stage.capture(cases);
 }
 
 #[test]
@@ -180,15 +190,17 @@ fn f15_a_stream_that_ends_after_any_message_is_no_snapshot() {
 #[test]
 fn f13_f14_i24_a_stream_that_breaks_or_never_ends_is_given_up_by_a_named_limit() {
     let Some(mut stage) = Stage::set("f13_f14") else { return };
-    stage.site.set("LIFEBOAT__RUN__ATTEMPTS", "2");
+    stage.site.set("LIFEBOAT__RUN__ATTEMPTS", "1");
     let after = |name, ending, code, word| stream(name, Tamper::After(3, ending), code, word);
+    // What had arrived when it broke is for the kernel to decide; the endpoint is named anyhow.
+    const BROKE: &str = "http://127.0.0.1:";
     let cases = vec![
         stream("empty from the start", Tamper::EmptyForEver(0), 10, "etcd sends empty messages"),
         stream("empty in the midst", Tamper::EmptyForEver(5), 10, "etcd sends empty messages only"),
         after("a stall", Ending::Stall, 10, "etcd sent nothing for 1.0 s"),
-        after("a reset stream", Ending::Reset, 10, "the snapshot from member \"m1\""),
-        after("a farewell", Ending::GoAway, 10, "the snapshot from member \"m1\""),
-        after("a reset connection", Ending::Drop, 10, "the snapshot from member \"m1\""),
+        after("a reset stream", Ending::Reset, 10, BROKE),
+        after("a farewell", Ending::GoAway, 10, BROKE),
+        after("a reset connection", Ending::Drop, 10, BROKE),
         after(
             "an error of etcd",
             Ending::Status(code::INTERNAL, "mvcc: database not open"),
@@ -202,7 +214,9 @@ fn f13_f14_i24_a_stream_that_breaks_or_never_ends_is_given_up_by_a_named_limit()
             "the connection broke: transport is closing",
         ),
     ];
-    stage.play(cases, 2);
+    stage.play(cases, 1);
+    stage.site.set("LIFEBOAT__RUN__ATTEMPTS", "3");
+    stage.play(vec![after("three resets", Ending::Drop, 10, "attempt 2 failed in capture")], 3);
     stage.site.set("LIFEBOAT__CAPTURE__TIMEOUT", "1s");
     let slow = stream("a slow one", Tamper::Slow(100_000), 10, "it took longer than 1.0 s");
     stage.etcd.tell(slow.lies);
@@ -350,6 +364,7 @@ fn f13_f14_f16_f17_another_member_takes_over_from_one_that_lies() {
         ("empty for ever", Tamper::EmptyForEver(0), 1),
         ("a stall", Tamper::After(1, Ending::Stall), 1),
         ("a reset connection", Tamper::After(2, Ending::Drop), 1),
+        ("two messages", Tamper::After(2, Ending::Clean), 2),
         ("no digest", Tamper::NoDigest, 2),
         ("another digest", Tamper::WrongDigest, 2),
         ("a bit", Tamper::Flip(MIDDLE), 2),

@@ -567,7 +567,7 @@ fn f12_state_that_cannot_be_kept_stops_the_run_before_it_captures() {
     if can_mount(test) {
         let script = "mount -t tmpfs -o ro,mode=700 none state && exec \"$0\" run";
         let ran = under(&site, &["unshare", "-rm", "sh", "-c", script], "lifeboat", &[]).code(30);
-        let ran = ran.said("state").said("Read-only file system");
+        let ran = ran.said("state").said("is read-only");
         assert!(!ran.stderr.contains("capturing"), "{}", ran.stderr);
     }
     site.assert_nothing_stored();

@@ -12,7 +12,7 @@
 use lifeboat_tests::binaries::binary;
 
 /// Every program that a case may call.
-const PROGRAMS: [&str; 9] = [
+const PROGRAMS: [&str; 10] = [
     "lifeboat",
     "lifeboat-capture",
     "lifeboat-verify",
@@ -22,6 +22,7 @@ const PROGRAMS: [&str; 9] = [
     "lifeboat-prune",
     "lifeboat-fetch",
     "lifeboat-catalogue",
+    "lifeboat-notify",
 ];
 /// So that nothing of the machine gets in, and the cases fit into 100 columns.
 const VARIABLES: [(&str, &str); 10] = [

@@ -63,7 +63,13 @@ fn assert_whole_chain(site: &Site, run: &str) {
         assert_eq!((&receipt["step"], &receipt["stage"]), (&json!(step), &json!(stage)));
         match &before {
             None => assert_eq!(receipt["input"], Value::Null),
-            Some(before) => assert_eq!(&receipt["input"], before, "what {stage} read"),
+            // Not every stage needs the SHA-256 of what it reads.
+            Some(before) => {
+                for part in ["bytes", "crc64"] {
+                    assert_eq!(receipt["input"][part], before[part], "what {stage} read");
+                }
+                assert!(before["crc64"].is_string() && before["bytes"].is_u64(), "{before}");
+            }
         }
         before = Some(receipt["output"].clone());
     }

@@ -183,23 +183,25 @@ fn everything() -> Option<Printed> {
     site.configure(&with_program(&shipped(), ("own", ".x"), "encrypt", &["cat"])).unwrap();
     add(plan, site.lifeboat(&["run", "--dry-run", "--json"]).code(0).json());
     site.configure(&shipped()).unwrap();
+    let check = "lifeboat check --json";
+    add(check, site.lifeboat(&["check", "--json"]).code(0).json());
     let _ = site.lifeboat(&["fetch", "-o", "back.db"]).code(0);
     let verify = site.program("lifeboat-verify", &["--json", "back.db"]).code(0).json();
     add("lifeboat-verify --json FILE", verify);
     damage_and_look(&mut site, &mut add);
+    let check = "lifeboat check --json";
+    add(check, site.lifeboat(&["check", "--json"]).json());
     site.set("LIFEBOAT__CAPTURE__ENDPOINTS", "http://127.0.0.1:1");
+    add(check, site.lifeboat(&["check", "--json"]).json());
     add(run, site.lifeboat(&["run", "--json"]).code(10).json());
+    add(check, site.lifeboat(&["check", "--json"]).code(10).json());
     Some(printed)
 }
 
 /// Broken and orphaned backups, and a destination that cannot be read.
 fn damage_and_look(site: &mut Site, add: &mut impl FnMut(&'static str, Value)) {
-    let [_, _, newest] = site.objects("region_b", ".age").try_into().unwrap();
-    let [oldest, ..] = site
-        .objects("region_b", ".json")
-        .try_into()
-        .unwrap_or_else(|all: Vec<_>| panic!("{all:?}"))
-        as [std::path::PathBuf; 3];
+    let newest = site.objects("region_b", ".age").pop().unwrap();
+    let oldest = site.objects("region_b", ".json").remove(0);
     durable::remove_file(&newest).unwrap();
     durable::remove_file(&oldest).unwrap();
     look(site, add);

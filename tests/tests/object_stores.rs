@@ -165,8 +165,8 @@ fn fill(cluster: &Cluster, bytes: usize) {
 }
 
 #[test]
-fn a_directory_and_two_kinds_of_stores_at_once() {
-    let test = "a_directory_and_two_kinds_of_stores_at_once";
+fn i01_a_directory_and_two_kinds_of_stores_at_once() {
+    let test = "i01_a_directory_and_two_kinds_of_stores_at_once";
     let Some(scene) = or_skip(test, Scene::start()) else { return };
     let (Some(s3s), Some(moto)) = (s3s(test), or_skip(test, S3Server::start(S3Kind::Moto))) else {
         return;
@@ -248,8 +248,8 @@ fn a_setting_that_the_store_ignores_does_not_count() {
 }
 
 #[test]
-fn a_store_that_refuses_fails_by_its_own_code() {
-    let test = "a_store_that_refuses_fails_by_its_own_code";
+fn f29_a_store_that_refuses_fails_by_its_own_code() {
+    let test = "f29_a_store_that_refuses_fails_by_its_own_code";
     let Some(scene) = or_skip(test, Scene::small()) else { return };
     let Some(s3s) = s3s(test) else { return };
     let endpoint = s3s.endpoint();
@@ -276,8 +276,8 @@ fn a_store_that_refuses_fails_by_its_own_code() {
 }
 
 #[test]
-fn the_most_talkative_log_shows_no_secret() {
-    let test = "the_most_talkative_log_shows_no_secret";
+fn i23_the_most_talkative_log_shows_no_secret() {
+    let test = "i23_the_most_talkative_log_shows_no_secret";
     let Some(mut scene) = or_skip(test, Scene::small()) else { return };
     let Some(s3s) = s3s(test) else { return };
     scene.configure("1", &[bucket("s3s", &s3s.endpoint(), "backups", "writer", "")]);
@@ -287,8 +287,8 @@ fn the_most_talkative_log_shows_no_secret() {
 }
 
 #[test]
-fn a_dead_store_does_not_hold_up_the_others() {
-    let test = "a_dead_store_does_not_hold_up_the_others";
+fn f25_f36_a_dead_store_does_not_hold_up_the_others() {
+    let test = "f25_f36_a_dead_store_does_not_hold_up_the_others";
     let Some(scene) = or_skip(test, Scene::small()) else { return };
     let Some(s3s) = s3s(test) else { return };
     // Nobody listens on a port that was just free; nobody answers on one that is never accepted.
@@ -317,8 +317,8 @@ fn a_dead_store_does_not_hold_up_the_others() {
 }
 
 #[test]
-fn what_is_there_is_never_overwritten() {
-    let test = "what_is_there_is_never_overwritten";
+fn i04_f28_what_is_there_is_never_overwritten() {
+    let test = "i04_f28_what_is_there_is_never_overwritten";
     let Some(scene) = or_skip(test, Scene::small()) else { return };
     let Some(s3s) = s3s(test) else { return };
     let at = |name: &str, prefix: &str| {
@@ -371,8 +371,8 @@ fn copy_run_dir(site: &Site, from: &str, to: &str) {
 }
 
 #[test]
-fn damage_in_a_bucket_is_found_and_gone_around() {
-    let test = "damage_in_a_bucket_is_found_and_gone_around";
+fn f45_f46_f47_damage_in_a_bucket_is_found_and_gone_around() {
+    let test = "f45_f46_f47_damage_in_a_bucket_is_found_and_gone_around";
     let Some(scene) = or_skip(test, Scene::small()) else { return };
     let Some(s3s) = s3s(test) else { return };
     // The damaged one is asked first.
@@ -480,8 +480,8 @@ fn what_is_pruned_is_gone_from_the_bucket() {
 }
 
 #[test]
-fn a_store_with_an_authority_of_its_own() {
-    let test = "a_store_with_an_authority_of_its_own";
+fn f31_a_store_with_an_authority_of_its_own() {
+    let test = "f31_a_store_with_an_authority_of_its_own";
     let Some(scene) = or_skip(test, Scene::small()) else { return };
     let tls = |name: &str| Certificates::create(&scene.site.path(name)).unwrap();
     let (ours, another) = (tls("tls"), tls("other-tls"));
@@ -534,8 +534,8 @@ fn moto_with(certificates: &Certificates, site: &Site) -> Result<(Server, String
 /// MinIO checks what it is sent: signatures, the full-object CRC-64/NVME of one PUT and of many
 /// parts, and that the key is free. Every setting is the default one.
 #[test]
-fn a_store_that_verifies_checksums_takes_the_defaults() {
-    let test = "a_store_that_verifies_checksums_takes_the_defaults";
+fn i17_a_store_that_verifies_checksums_takes_the_defaults() {
+    let test = "i17_a_store_that_verifies_checksums_takes_the_defaults";
     let Some(minio) = or_skip(test, S3Server::start(S3Kind::Minio)) else { return };
     minio.create_bucket("backups", Bucket::Plain).unwrap();
     for content in [1 << 20, 12 << 20] {

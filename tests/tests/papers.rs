@@ -8,8 +8,17 @@ use lifeboat_tests::site::{Ran, Site};
 use lifeboat_tests::skips::skip;
 use std::process::Command;
 
-const STAGES: [&str; 8] =
-    ["capture", "verify", "compress", "encrypt", "replicate", "prune", "fetch", "catalogue"];
+const STAGES: [&str; 9] = [
+    "capture",
+    "verify",
+    "compress",
+    "encrypt",
+    "replicate",
+    "prune",
+    "fetch",
+    "catalogue",
+    "notify",
+];
 
 fn is_there(test: &str, tool: &str) -> bool {
     let found = run(Command::new("sh").args(["-c", "command -v \"$1\"", "sh", tool])).is_ok();
@@ -77,7 +86,7 @@ fn rendered(site: &Site, page: &str) -> String {
     let mut groff = Command::new("groff");
     let ran = Ran::of(&groff.args(arguments).current_dir(site.path("pages")).output().unwrap());
     assert_eq!(ran.stderr, "", "{page}");
-    ran.code(0).stdout.replace('\u{2010}', "-").replace('\u{2212}', "-")
+    ran.code(0).stdout.replace(['\u{2010}', '\u{2212}'], "-")
 }
 
 /// What bash would offer after these words.

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "functions that tests share are not seen as tests")]
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -140,4 +141,96 @@ fn links_in_the_documents_lead_somewhere() {
         }
     }
     complain(&problems);
+}
+
+/// Invariants and faults, as docs/guarantees.md and docs/faults.md number them.
+const INVARIANTS: usize = 25;
+const FAULTS: usize = 60;
+
+/// The ids at the beginning of a test's name, such as `F13` and `F25` of `f13_f25_an_etcd_dies`.
+fn ids_of(name: &str) -> Vec<String> {
+    let words = name.split('_');
+    let is_id = |word: &&str| {
+        word.len() == 3
+            && word.starts_with(['i', 'f'])
+            && word[1..].bytes().all(|byte| byte.is_ascii_digit())
+    };
+    words.take_while(is_id).map(str::to_uppercase).collect()
+}
+
+/// Every function of the tree, by name.
+fn all_functions() -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    for (_, text) in sources() {
+        let after = text.split("fn ").skip(1);
+        let name = |rest: &str| {
+            rest.split(|c: char| !(c.is_alphanumeric() || c == '_')).next().unwrap().to_owned()
+        };
+        names.extend(after.map(name));
+    }
+    names
+}
+
+/// The rows of a page: id, and the last column.
+fn rows(page: &str) -> BTreeMap<String, String> {
+    let text = std::fs::read_to_string(root().join("docs").join(page)).unwrap();
+    let row = |line: &str| {
+        let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+        let is_row = cells.len() > 4 && !ids_of(&cells[1].to_lowercase()).is_empty();
+        is_row.then(|| (cells[1].to_owned(), cells[cells.len() - 2].to_owned()))
+    };
+    let found: Vec<_> = text.lines().filter_map(row).collect();
+    let map: BTreeMap<String, String> = found.iter().cloned().collect();
+    assert_eq!(found.len(), map.len(), "an id stands twice in {page}");
+    map
+}
+
+fn quoted_tests(cell: &str) -> Vec<&str> {
+    let is_test = |word: &&str| !ids_of(word).is_empty();
+    cell.split('`').skip(1).step_by(2).filter(is_test).collect()
+}
+
+#[test]
+fn every_guarantee_and_every_fault_has_its_tests_or_says_what_it_waits_for() {
+    let functions = all_functions();
+    let tested: BTreeSet<String> = functions.iter().flat_map(|name| ids_of(name)).collect();
+    let mut problems = Vec::new();
+    let pages = [("guarantees.md", 'I', INVARIANTS), ("faults.md", 'F', FAULTS)];
+    for (page, letter, count) in pages {
+        let rows = rows(page);
+        let expected: BTreeSet<String> = (1..=count).map(|n| format!("{letter}{n:02}")).collect();
+        let listed: BTreeSet<String> = rows.keys().cloned().collect();
+        for id in expected.symmetric_difference(&listed) {
+            problems.push(format!("{page}: {id} is missing, or no id that there is"));
+        }
+        for (id, cell) in &rows {
+            let named = quoted_tests(cell);
+            for name in &named {
+                if !functions.contains(*name) || !ids_of(name).contains(id) {
+                    problems.push(format!("{page}: {id} names {name}, which is no test of it"));
+                }
+            }
+            if named.is_empty() && tested.contains(id) {
+                problems.push(format!("{page}: {id} has tests and does not name one"));
+            }
+            if named.is_empty() && !cell.contains("wait") && cell.len() < 20 {
+                problems.push(format!("{page}: {id} has neither a test nor a reason"));
+            }
+        }
+    }
+    let known = |id: &String| {
+        let (letter, number) = id.split_at(1);
+        let number: usize = number.parse().unwrap();
+        (1..=if letter == "I" { INVARIANTS } else { FAULTS }).contains(&number)
+    };
+    let strange = functions.iter().filter(|name| !ids_of(name).iter().all(known));
+    problems.extend(strange.map(|name| format!("{name} is of no id that there is")));
+    complain(&problems);
+}
+
+#[test]
+fn the_pages_of_guarantees_and_faults_are_read_as_they_are_meant() {
+    assert_eq!(ids_of("f13_i02_a_stream_f14_x"), ["F13", "I02"]);
+    assert_eq!(ids_of("fetch_f13"), Vec::<String>::new());
+    assert_eq!(quoted_tests("`f01_x`, `read_back` and `i02_y`; waits"), ["f01_x", "i02_y"]);
 }

@@ -17,9 +17,9 @@ use std::io::Write;
 use std::process::Stdio;
 
 each_etcd!(
-    a_compaction_under_way_is_no_damage,
+    f22_a_compaction_under_way_is_no_damage,
     a_bumped_revision_is_no_damage,
-    an_altered_value_is_found_by_hashkv_alone,
+    f16_i06_an_altered_value_is_found_by_hashkv_alone,
     the_revision_never_falls,
 );
 
@@ -70,7 +70,7 @@ fn ask(cluster: &Cluster, revision: i64) -> MemberHashKv {
 }
 
 /// The server deletes a few rows at a time, so the snapshots show rows half removed.
-fn a_compaction_under_way_is_no_damage(version: &EtcdVersion) {
+fn f22_a_compaction_under_way_is_no_damage(version: &EtcdVersion) {
     let few_at_a_time = match version.label {
         "3.4" | "3.5" => "--experimental-compaction-batch-limit",
         _ => "--compaction-batch-limit",
@@ -140,7 +140,7 @@ fn the_revision_never_falls(version: &EtcdVersion) {
 }
 
 /// One bit of one value, and a digest that fits again: bbolt has no checksum of its own.
-fn an_altered_value_is_found_by_hashkv_alone(version: &EtcdVersion) {
+fn f16_i06_an_altered_value_is_found_by_hashkv_alone(version: &EtcdVersion) {
     const MARK: &[u8] = b"the-value-that-is-altered";
     let cluster = ClusterSpec::new(version).start().unwrap();
     cluster.etcdctl(&["put", "altered", std::str::from_utf8(MARK).unwrap()]).unwrap();
@@ -189,8 +189,8 @@ fn pass(snapshot: &[u8]) -> (Option<i32>, Vec<u8>) {
 
 /// One member with a flipped bit must not cost the backup that is needed because of it.
 #[test]
-fn a_diverged_member_is_named_and_the_majority_is_backed_up() {
-    let name = "a_diverged_member_is_named_and_the_majority_is_backed_up";
+fn f17_f16_a_diverged_member_is_named_and_the_majority_is_backed_up() {
+    let name = "f17_f16_a_diverged_member_is_named_and_the_majority_is_backed_up";
     let Some(version) = or_skip(name, Etcd::newest()) else { return };
     let mut cluster = ClusterSpec::new(&version).members(3).start().unwrap();
     cluster.etcdctl(&["put", "/registry/canary", CANARY]).unwrap();

@@ -252,3 +252,26 @@ proptest::proptest! {
         }
     }
 }
+
+#[test]
+fn f47_two_stories_of_one_backup_make_both_suspect() {
+    let (first, mut other) = (manifest(0), manifest(60));
+    let a = Folder::of(&[first.clone(), other.clone()]);
+    other.snapshot.total_key_live += 1;
+    let b = Folder::of(&[first, other]);
+    let mut both = catalogue(&[Some(&a), Some(&b), Some(&a)]).destinations;
+    mark_forks(&mut both);
+    for destination in &both {
+        let [same, forked] = destination.backups.as_slice() else { panic!("{destination:?}") };
+        assert_eq!((same.state, &same.problem), (State::Verified, &None));
+        assert_eq!(forked.state, State::Suspect);
+        assert!(forked.problem.as_ref().unwrap().contains("differ"), "{forked:?}");
+    }
+    // One that cannot be read tells no story.
+    let mut broken = Folder::of(&[manifest(0), manifest(60)]);
+    broken.read.values_mut().for_each(|bytes| bytes.truncate(10));
+    let mut one = catalogue(&[Some(&a), Some(&broken)]).destinations;
+    mark_forks(&mut one);
+    assert!(one[0].backups.iter().all(|backup| backup.state == State::Verified));
+    assert!(one[1].backups.iter().all(|backup| backup.state == State::Broken));
+}

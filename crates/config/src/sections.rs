@@ -37,6 +37,8 @@ pub struct Pipeline {
     /// What stays. Without it nothing is ever removed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prune: Option<Prune>,
+    /// Who is told how a run went.
+    pub notify: Notify,
     /// The user's own programs.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub programs: BTreeMap<String, Program>,
@@ -56,6 +58,7 @@ impl Default for Pipeline {
             replicate: Replicate::default(),
             destinations: BTreeMap::new(),
             prune: None,
+            notify: Notify::default(),
             programs: BTreeMap::new(),
         }
     }
@@ -371,6 +374,32 @@ impl Default for Prune {
             min_keep: 3,
             max_fraction: 0.5,
         }
+    }
+}
+
+/// `[notify]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Notify {
+    /// The file with the URL of a heartbeat, as healthchecks.io has it.
+    pub heartbeat_file: Option<PathBuf>,
+    /// The file with the URL that gets the report.
+    pub webhook_file: Option<PathBuf>,
+    /// How long one of them may take.
+    pub timeout: Duration,
+}
+
+impl Notify {
+    /// Whether anybody is to be told.
+    #[must_use]
+    pub fn is_wanted(&self) -> bool {
+        self.heartbeat_file.is_some() || self.webhook_file.is_some()
+    }
+}
+
+impl Default for Notify {
+    fn default() -> Self {
+        Notify { heartbeat_file: None, webhook_file: None, timeout: Duration::from_secs(10) }
     }
 }
 

@@ -37,7 +37,7 @@ pub use job::{Error, Job};
 pub use json::{JsonError, brief, read_json};
 pub use log::{LogFormat, human_line, init as init_logs, visible};
 pub use papers::{GENERATE, SECTION_OF_STAGES, Shell, generated, man_page};
-pub use place::{FREE_BYTES_MIN, Place};
+pub use place::Place;
 pub use plan::{Plan, Previous, RunId, Step};
 pub use print::print;
 pub use progress::{PROGRESS_TARGET, Progress};

@@ -14,8 +14,8 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// With less room than this not even receipts can be written.
-pub const FREE_BYTES_MIN: u64 = 256 << 10;
+/// With less than a page nothing at all can be written.
+const FREE_BYTES_MIN: u64 = 4096;
 
 const WRITABLE_BY_ALL: u32 = 0o002;
 const WRITABLE_BY_GROUP: u32 = 0o020;

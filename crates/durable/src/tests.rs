@@ -94,3 +94,14 @@ fn f09_a_full_disk_is_named() {
     let error = File::options().write(true).open(full).unwrap().write_all(b"x").unwrap_err();
     assert!(matches!(Error::new("write", full, error), Error::NoSpace { .. }));
 }
+
+#[test]
+fn f12_a_file_in_the_way_is_no_directory() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("file");
+    write_new(&file, b"").unwrap();
+    for path in [file.clone(), file.join("below")] {
+        // Not "exists already": there is nothing that was left as it is.
+        assert!(matches!(create_private_dir(&path), Err(Error::Io { .. })), "{}", path.display());
+    }
+}

@@ -117,7 +117,7 @@ fn a_share_must_be_a_number_from_0_to_1() {
 }
 
 #[test]
-fn an_empty_catalogue_and_one_without_a_verified_backup_are_refused() {
+fn i09_f34_an_empty_catalogue_and_one_without_a_verified_backup_are_refused() {
     let expected = |seen| Refusal::NoVerified { cluster_id: OURS, seen };
     assert_eq!(plan(&greedy(), &[], now(), OURS).unwrap_err(), expected(0));
     let mut backups = row(3);
@@ -148,7 +148,7 @@ fn a_listing_beyond_the_limit_is_refused() {
 }
 
 #[test]
-fn min_keep_holds_the_newest_and_0_counts_as_1() {
+fn i07_min_keep_holds_the_newest_and_0_counts_as_1() {
     for (min_keep, kept) in [(0, 1), (1, 1), (2, 2), (3, 3), (9, 5)] {
         let policy = Policy { min_keep, ..greedy() };
         let plan = plan(&policy, &row(5), now(), OURS).unwrap();
@@ -158,7 +158,7 @@ fn min_keep_holds_the_newest_and_0_counts_as_1() {
 }
 
 #[test]
-fn a_failed_backup_takes_no_place() {
+fn i08_a_failed_backup_takes_no_place() {
     let mut backups = row(6);
     for (number, state) in [(5, State::Unverified), (4, State::Suspect), (3, State::Broken)] {
         backups[number].state = state;
@@ -170,7 +170,7 @@ fn a_failed_backup_takes_no_place() {
 }
 
 #[test]
-fn a_forged_date_far_back_in_history_neither_protects_nor_evicts() {
+fn i11_a_forged_date_far_back_in_history_neither_protects_nor_evicts() {
     let mut backups = row(6);
     backups[2].taken_at = at("2031-01-01T00:00:00Z");
     let policy = Policy { last: 2, ..greedy() };
@@ -180,7 +180,7 @@ fn a_forged_date_far_back_in_history_neither_protects_nor_evicts() {
 }
 
 #[test]
-fn a_newest_backup_with_an_old_date_is_not_taken_for_an_old_one() {
+fn i11_f39_a_newest_backup_with_an_old_date_is_not_taken_for_an_old_one() {
     let mut backups = row(6);
     backups[5].taken_at = at("2020-01-01T00:00:00Z");
     let plan = plan(&greedy(), &backups, now(), OURS).unwrap();
@@ -189,7 +189,7 @@ fn a_newest_backup_with_an_old_date_is_not_taken_for_an_old_one() {
 }
 
 #[test]
-fn two_forged_revisions_do_not_make_the_real_history_old() {
+fn i11_two_forged_revisions_do_not_make_the_real_history_old() {
     // Whoever invents a high revision for old dates is the smaller side of the contradiction.
     let mut backups = row(6);
     backups.push(ours("forged-1", "2026-01-01T00:00:00Z", 900, State::Verified));
@@ -252,7 +252,7 @@ fn passes(guards: Guards, removed: i64, of: i64) -> bool {
 }
 
 #[test]
-fn half_may_go_by_default_and_three_in_any_case() {
+fn i09_half_may_go_by_default_and_three_in_any_case() {
     let guards = Guards::default();
     assert!(passes(guards, 10, 20));
     assert!(!passes(guards, 11, 20));

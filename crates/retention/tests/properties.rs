@@ -265,7 +265,7 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn a_plan_never_goes_below_its_floor(
+    fn i07_a_plan_never_goes_below_its_floor(
         backups in messy(), policy in policy(), offset in offset_seconds(),
     ) {
         let now = clock(&backups, offset);
@@ -315,7 +315,7 @@ proptest! {
     }
 
     #[test]
-    fn bystanders_change_nothing_for_the_others(
+    fn i08_bystanders_change_nothing_for_the_others(
         backups in messy(), policy in policy(), offset in offset_seconds(),
     ) {
         let now = clock(&backups, offset);

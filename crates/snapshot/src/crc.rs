@@ -4,6 +4,8 @@
 //! `crc32c_combine` of the crc32c crate squares matrices on each call; here it is two table look-ups
 //! and two products, which matters at one call per row.
 
+use std::sync::LazyLock;
+
 /// The Castagnoli polynomial, bit-reflected: x^31 is bit 0.
 const POLYNOMIAL: u32 = 0x82F6_3B78;
 
@@ -22,7 +24,13 @@ pub(crate) struct CrcCombiner {
 }
 
 impl CrcCombiner {
-    pub(crate) fn new() -> Self {
+    /// The one of this process. Its tables cost as much as the proof of a small database.
+    pub(crate) fn shared() -> &'static Self {
+        static SHARED: LazyLock<CrcCombiner> = LazyLock::new(CrcCombiner::new);
+        &SHARED
+    }
+
+    fn new() -> Self {
         let low = powers(BYTE, 1 << LOW_BITS);
         let step = multiply(low.last().copied().unwrap_or(ONE), BYTE);
         Self { low, high: powers(step, 1 << HIGH_BITS) }

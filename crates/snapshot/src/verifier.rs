@@ -167,13 +167,13 @@ impl Verifier {
         let log = log.seal().map_err(|source| VerifyError::Scratch { source })?;
         let ledger = Ledger::new(log, table);
         let proof = bbolt::prove(&meta, &ledger)?;
-        let combiner = CrcCombiner::new();
-        let survey = survey(&proof, &ledger, &combiner)?;
+        let combiner = CrcCombiner::shared();
+        let survey = survey(&proof, &ledger, combiner)?;
 
         let judgement = Judgement {
             groups: rows.into_groups(),
             rows: Rows { ledger: &ledger, leaves: &survey.key_leaves, count: survey.key_rows },
-            combiner: &combiner,
+            combiner,
             seen_bytes_max: self.options.memory_bytes_max / SEEN_KEYS_SHARE,
         };
         judgement.report(&meta, digested, &proof, &survey, expectations)

@@ -7,8 +7,8 @@
 //! watches over the whole.
 
 use crate::{
-    Acknowledged, DestinationSettings, ErrorKind, Examine, FileDestination, ObjectInfo, Operation, Result,
-    S3Destination, StoreError, Stored, Summary,
+    Acknowledged, DestinationSettings, ErrorKind, Examine, FileDestination, ObjectInfo, Operation,
+    Result, S3Destination, StoreError, Stored, Summary,
 };
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};

@@ -86,6 +86,9 @@ pub struct Outcome {
     pub key: String,
     /// The copy, completed and read back; or why there is none that counts.
     pub result: Result<Kept>,
+    /// Whether this very fan-out made the object, whatever it turned out to be when it was read
+    /// back. One that was there already may belong to somebody else.
+    pub made: bool,
     /// How far it fell behind.
     pub lag: Lag,
 }
@@ -122,6 +125,7 @@ pub fn fanout(targets: Vec<Target>, options: FanoutOptions) -> (FanoutSender, Fa
         target,
         reader,
         acknowledged: Acknowledged::default(),
+        made: false,
     });
     let run = FanoutRun { copies: copies.collect() };
     (FanoutSender::new(log), run)

@@ -2,8 +2,8 @@
 //!
 //! Write, look, read, read a part, write again on condition, write with a wrong checksum, begin an
 //! upload in parts, list, delete. The object lies in a folder of its own, under a name that is no
-//! backup's, and is gone afterwards. A writer that may not delete, as it should be, leaves it; the
-//! next probe finds it there and uses it again, so that there is never more than one.
+//! backup's, and is gone afterwards. A writer that may not delete, as it should be, leaves it; a
+//! later probe finds it there and uses it again, so that they do not become many.
 //!
 //! Does not: judge how bad a finding is for the user's plans, nor look at a local directory's
 //! owner or room.
@@ -203,19 +203,12 @@ async fn write(destination: &dyn Destination, key: &str) -> Result<()> {
     upload.complete(&Summary::of(SAMPLE)).await.map(drop)
 }
 
-async fn look(
-    destination: &dyn Destination,
-    key: &str,
-    probe: &mut Probe,
-) -> Option<ObjectInfo> {
+async fn look(destination: &dyn Destination, key: &str, probe: &mut Probe) -> Option<ObjectInfo> {
     let found = match destination.head(key).await {
         Ok(Some(info)) => Ok(info),
-        Ok(None) => Err(StoreError::new(
-            destination.name(),
-            Operation::Head,
-            key,
-            ErrorKind::NotFound,
-        )),
+        Ok(None) => {
+            Err(StoreError::new(destination.name(), Operation::Head, key, ErrorKind::NotFound))
+        }
         Err(e) => Err(e),
     };
     match found.and_then(|info| destination.audit(&info).map(|()| info)) {
@@ -310,8 +303,12 @@ async fn conditions(destination: &dyn Destination, key: &str, probe: &mut Probe)
         Ok(()) => probe.good(Trial::Parts, "multipart"),
         Err(e) if e.operation() == Operation::CleanUp => {
             let what = format!("an upload that breaks cannot be taken back: {}", e.kind());
-            probe.weak(Trial::Parts, what, "grant s3:AbortMultipartUpload, or let a lifecycle rule \
-                abort unfinished uploads");
+            probe.weak(
+                Trial::Parts,
+                what,
+                "grant s3:AbortMultipartUpload, or let a lifecycle rule \
+                abort unfinished uploads",
+            );
         }
         Err(e) => probe.failed(Trial::Parts, e),
     }

@@ -13,6 +13,7 @@ mod client;
 mod clock;
 mod commit;
 mod credentials;
+mod ending;
 mod error;
 mod examine;
 #[cfg(debug_assertions)]
@@ -25,8 +26,8 @@ mod upload;
 
 use crate::key::{check_key, check_prefix};
 use crate::{
-    Acknowledged, Blocks, Destination, ErrorKind, Examine, ObjectInfo, Operation, Result, S3Settings,
-    StoreError, Stored, Upload,
+    Acknowledged, Blocks, Destination, ErrorKind, Examine, ObjectInfo, Operation, Result,
+    S3Settings, StoreError, Stored, Upload,
 };
 use async_trait::async_trait;
 use aws_sdk_s3::Client;

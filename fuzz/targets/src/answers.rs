@@ -63,10 +63,20 @@ struct Page {
 
 fn pages(choices: &mut Choices<'_>) {
     let pages: Vec<Page> = (0..PAGES_MAX).map(|_| chosen_page(choices)).collect();
-    let bodies: Vec<String> = pages.iter().map(body).collect();
+    let mut bodies: Vec<String> = pages.iter().map(body).collect();
+    let mut meant = &pages[..];
+    if choices.one_in(3) {
+        // A page breaks off; it is no page then.
+        let at = choices.below(PAGES_MAX);
+        let left = choices.below(bodies[at].len());
+        while !bodies[at].is_char_boundary(left) || bodies[at].len() > left {
+            bodies[at].pop();
+        }
+        meant = &pages[..at];
+    }
     let bytes: Vec<&[u8]> = bodies.iter().map(String::as_bytes).collect();
     let verdict = list_verdict(&bytes);
-    let expected = expected(&pages);
+    let expected = expected(meant);
     match (&verdict, expected) {
         (ListVerdict::Keys(found), Some(keys)) => assert_eq!(*found, keys, "{bodies:#?}"),
         (ListVerdict::Keys(_), None) => panic!("taken for whole: {verdict:?} {bodies:#?}"),

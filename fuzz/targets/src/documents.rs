@@ -309,7 +309,8 @@ fn sound_receipt() -> Value {
     json!({
         "version": 1, "run": RUN, "step": 1, "stage": "verify", "tool": "lifeboat-verify 0.1.0",
         "started_at": "2025-11-20T01:00:00Z", "finished_at": "2025-11-20T01:00:01Z",
-        "input": {"bytes": 4128, "sha256": "00"}, "output": {"bytes": 4128, "sha256": "00"},
+        "input": {"bytes": 4128, "crc64": "00"},
+        "output": {"bytes": 4128, "crc64": "00", "sha256": "00"},
         "waited": {"input_ms": 1, "output_ms": 2},
         "facts": {"snapshot_bytes": 4128, "buckets": {"key": 8}, "hashkv": []},
     })
@@ -401,5 +402,46 @@ fn odd_toml(choices: &mut Choices<'_>) -> String {
         1 => format!("\"{}\"", "x".repeat(5_000)),
         2 => format!("{}{}", "[".repeat(2_000), "]".repeat(2_000)),
         _ => choices.of_slice(&VALUES).to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::STRUCTURED;
+    use crate::model::Rng;
+
+    /// A target that never reaches what it speaks of shows nothing.
+    #[test]
+    fn the_choices_reach_both_verdicts_and_keys_that_stand_twice() {
+        let rng = &mut Rng(20_261_120);
+        let (mut accepted, mut refused, mut twins) = (0, 0, 0);
+        for _ in 0..2_000 {
+            let length = rng.below(40);
+            let input = rng.bytes(length);
+            let made = damaged_json(&sound_manifest(), &mut Choices::new(&input));
+            let bytes = made.text.as_bytes();
+            twins += u32::from(made.has_twin);
+            match Manifest::from_bytes(CLUSTER, &manifest_name(bytes), bytes) {
+                Ok(_) => accepted += 1,
+                Err(_) => refused += 1,
+            }
+        }
+        assert!(accepted > 100 && refused > 500 && twins > 50, "{accepted} {refused} {twins}");
+    }
+
+    #[test]
+    fn without_a_choice_everything_is_sound() {
+        let sound = [STRUCTURED];
+        let as_bytes = |value: Value| value.to_string().into_bytes();
+        let bytes = as_bytes(sound_manifest());
+        Manifest::from_bytes(CLUSTER, &manifest_name(&bytes), &bytes).unwrap();
+        read_receipt(&as_bytes(sound_receipt())).unwrap();
+        read_plan(&as_bytes(sound_plan())).unwrap();
+        load_pipeline(damaged_toml(&mut Choices::new(&[])).as_bytes()).unwrap();
+        crate::verify(&crate::damaged_snapshot(&sound), 1 << 20, Default::default()).unwrap();
+        for (_, target) in crate::TARGETS {
+            target(&sound);
+        }
     }
 }

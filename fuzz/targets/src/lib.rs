@@ -26,6 +26,7 @@ mod names;
 mod pages;
 mod retained;
 mod scratch;
+mod vectors;
 
 pub use answers::{ListVerdict, list_verdict, s3_answers};
 pub use choices::STRUCTURED;
@@ -36,6 +37,7 @@ pub use documents::{
 pub use names::object_names;
 pub use pages::bbolt_pages;
 pub use retained::retention_plan;
+pub use vectors::{Verdict, verdict};
 
 /// A function of any bytes that panics when a reader breaks its word.
 pub type Target = fn(&[u8]);

@@ -1,5 +1,5 @@
-//! What only this machine can be asked: directories for state and scratch, files that should be
-//! private, limits of the system.
+//! What only this machine can be asked: directories for state and scratch, and files that should be
+//! private.
 //!
 //! The part of it that a run must not begin without ([`must_be_fit`]) is looked at by `lifeboat
 //! run` too, with the same functions and the same words.
@@ -10,12 +10,11 @@ use crate::error::Error;
 use crate::views::bytes;
 use config::Pipeline;
 use contract::{CheckReport, Exit, Finding, Place};
-use rustix::process::{Resource, getrlimit};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// A run has pipes and logs of six stages here, and a stage has a dozen connections.
-const OPEN_FILES_MIN: u64 = 64;
+/// A run directory has a dozen small files.
+const STATE_BYTES_MIN: u64 = 256 << 10;
 const WRITABLE_BY_ALL: u32 = 0o002;
 const READABLE_BY_ALL: u32 = 0o004;
 
@@ -24,8 +23,7 @@ const READABLE_BY_ALL: u32 = 0o004;
 /// # Errors
 /// [`Error::Unfit`] with the first thing that is wrong.
 pub(crate) fn must_be_fit(pipeline: &Pipeline) -> Result<(), Error> {
-    let findings = std::iter::once(open_files()).chain(directories(pipeline));
-    match findings.into_iter().find(|finding| finding.exit.is_some()) {
+    match directories(pipeline).into_iter().find(|finding| finding.exit.is_some()) {
         Some(finding) => Err(Error::Unfit(Box::new(finding))),
         None => Ok(()),
     }
@@ -36,7 +34,6 @@ pub(super) fn look(common: &Common, pipeline: &Pipeline) -> Result<CheckReport, 
     let mut report = CheckReport::new(HERE);
     report.add(of_config(&config));
     directories(pipeline).into_iter().for_each(|finding| report.add(finding));
-    report.add(open_files());
     private_files(pipeline).into_iter().for_each(|finding| report.add(finding));
     Ok(report)
 }
@@ -93,11 +90,19 @@ fn directory(key: &str, path: &Path, label: &str, is_private: bool) -> Vec<Findi
 /// Whether there is room for what may have to wait for a slow destination: the artifact, which is
 /// no larger than the snapshot.
 pub(super) fn room(pipeline: &Pipeline, snapshot_bytes: Option<u64>) -> Option<Finding> {
-    let remote_or_many = pipeline.destinations.len() > 1;
+    let state = Place::look(&pipeline.run.state_dir).ok()?;
+    if state.unusable().is_none() && state.free_bytes < STATE_BYTES_MIN {
+        let free = bytes(state.free_bytes);
+        let detail = format!("{free} are free for the receipts of a run");
+        let finding = Finding::bad("room", detail, Exit::LocalDisk).about("run.state_dir");
+        return Some(finding.next("make room, or set run.state_dir to a larger volume"));
+    }
+    let has_several = pipeline.destinations.len() > 1;
     let needed = snapshot_bytes?.min(pipeline.replicate.spool_bytes_max);
-    let place = Place::look(pipeline.replicate.spool_dir.as_ref().unwrap_or(&pipeline.run.state_dir));
+    let place =
+        Place::look(pipeline.replicate.spool_dir.as_ref().unwrap_or(&pipeline.run.state_dir));
     let free = place.ok()?.free_bytes;
-    (remote_or_many && free < needed).then(|| {
+    (has_several && free < needed).then(|| {
         let detail = format!(
             "{} are free for a destination that lags behind, up to {} may be needed",
             bytes(free),
@@ -108,32 +113,17 @@ pub(super) fn room(pipeline: &Pipeline, snapshot_bytes: Option<u64>) -> Option<F
     })
 }
 
-fn open_files_limit() -> u64 {
-    getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
-}
-
-pub(super) fn lacks_open_files() -> bool {
-    open_files_limit() < OPEN_FILES_MIN
-}
-
-fn open_files() -> Finding {
-    match open_files_limit() {
-        limit if limit < OPEN_FILES_MIN => {
-            let detail = format!("{limit} open files are allowed, {OPEN_FILES_MIN} are needed");
-            let next = "raise the limit: ulimit -n 1024 (LimitNOFILE= in a unit of systemd)";
-            Finding::bad("open files", detail, Exit::LocalDisk).next(next)
-        }
-        u64::MAX => Finding::good("open files", "any number of open files"),
-        limit => Finding::good("open files", format!("{limit} open files")),
-    }
-}
-
 /// Files with secrets that the configuration names and everybody can read.
 fn private_files(pipeline: &Pipeline) -> Vec<Finding> {
     let capture = &pipeline.capture;
     let mut named: Vec<(String, &PathBuf)> = Vec::new();
-    let single = [("capture.key_file", &capture.key_file), ("capture.password_file", &capture.password_file)];
-    named.extend(single.into_iter().filter_map(|(key, path)| Some((key.to_owned(), path.as_ref()?))));
+    let single = [
+        ("capture.key_file", &capture.key_file),
+        ("capture.password_file", &capture.password_file),
+    ];
+    named.extend(
+        single.into_iter().filter_map(|(key, path)| Some((key.to_owned(), path.as_ref()?))),
+    );
     let identities = pipeline.decrypt.identities_files.iter();
     named.extend(identities.map(|path| ("decrypt.identities_files".to_owned(), path)));
     let credentials = pipeline.destinations.iter().filter_map(|(name, destination)| {
@@ -144,7 +134,8 @@ fn private_files(pipeline: &Pipeline) -> Vec<Finding> {
     let open = named.into_iter().filter_map(|(key, path)| {
         let mode = path.metadata().ok()?.mode();
         (mode & READABLE_BY_ALL != 0).then(|| {
-            let detail = format!("everybody can read {} (mode {:04o})", path.display(), mode & 0o7777);
+            let detail =
+                format!("everybody can read {} (mode {:04o})", path.display(), mode & 0o7777);
             Finding::warning("secret", detail, format!("chmod 600 {}", path.display())).about(key)
         })
     });

@@ -20,7 +20,7 @@ use crate::planning;
 use crate::views::print_json;
 use config::Pipeline;
 use contract::{CheckReport, Clock, Exit, Finding, Level, worse};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use std::process::ExitCode;
 use would::Would;
 
@@ -40,17 +40,22 @@ struct Answer {
     parts: Vec<CheckReport>,
     would: Would,
     /// What to do, failures first.
-    next: Vec<String>,
+    #[serde(serialize_with = "without_levels")]
+    next: Vec<(Level, String)>,
+}
+
+fn without_levels<S: Serializer>(
+    next: &[(Level, String)],
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(next.iter().map(|(_, step)| step))
 }
 
 pub(crate) fn check(common: &Common, args: &OutputArgs) -> Result<ExitCode, Error> {
     let pipeline = common.pipeline()?;
     let clock = Clock::system();
     let mut parts = vec![local::look(common, &pipeline)?];
-    // Without room for a few open files no stage could say anything sensible.
-    if !local::lacks_open_files() {
-        parts.extend(ask::all(common, &pipeline)?);
-    }
+    parts.extend(ask::all(common, &pipeline)?);
     let snapshot_bytes = parts.iter().find_map(|part| part.numbers.get("snapshot_bytes").copied());
     if let Some(finding) = local::room(&pipeline, snapshot_bytes) {
         parts[0].add(finding);
@@ -74,15 +79,15 @@ pub(crate) fn check(common: &Common, args: &OutputArgs) -> Result<ExitCode, Erro
 }
 
 /// What to do, each step once, those of failures first.
-fn next_steps(parts: &[CheckReport]) -> Vec<String> {
-    let mut steps: Vec<String> = Vec::new();
+fn next_steps(parts: &[CheckReport]) -> Vec<(Level, String)> {
+    let mut steps: Vec<(Level, String)> = Vec::new();
     for level in [Level::Failed, Level::Warning] {
         for part in parts {
             for finding in part.checks.iter().filter(|finding| finding.level == level) {
-                let Some(next) = &finding.next else { continue };
+                let next = finding.next.as_ref().unwrap_or(&finding.detail);
                 let step = format!("{}: {next}", subject(part, finding));
-                if !steps.contains(&step) {
-                    steps.push(step);
+                if !steps.iter().any(|(_, known)| *known == step) {
+                    steps.push((level, step));
                 }
             }
         }

@@ -51,8 +51,8 @@ impl Screen {
             Level::Warning => text += "good to go: lifeboat run; but see to this:\n",
             Level::Failed => text += "not ready. Mend this, then: lifeboat check\n",
         }
-        for step in &answer.next {
-            self.line(&mut text, None, "", step);
+        for (level, step) in &answer.next {
+            self.line(&mut text, Some(*level), "next", step);
         }
         text
     }
@@ -144,5 +144,7 @@ mod tests {
         let mut text = String::new();
         screen.line(&mut text, None, "", "a\u{1b}[2Jb");
         assert!(!text.contains('\u{1b}'), "{text:?}");
+        let colorful = Screen { columns: 60, has_colors: true };
+        assert_eq!(colorful.mark(Some(Level::Ok)), "\u{1b}[32m✓\u{1b}[0m");
     }
 }

@@ -58,7 +58,12 @@ impl Would {
             None => "keep everything".to_owned(),
         };
         vec![
-            format!("back up {:?}{}: {}", self.cluster, size.unwrap_or_default(), self.stages.join(" → ")),
+            format!(
+                "back up {:?}{}: {}",
+                self.cluster,
+                size.unwrap_or_default(),
+                self.stages.join(" → ")
+            ),
             format!("to {} in {folder}/", to.collect::<Vec<_>>().join(", ")),
             format!(
                 "counts when {} of {} have read it back; {keep}",

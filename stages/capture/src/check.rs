@@ -176,8 +176,9 @@ fn alarms(alarms: &[Alarm]) -> Vec<Finding> {
         let detail = format!("{} is raised for member {}", alarm.alarm, alarm.member_id);
         match alarm.alarm.as_str() {
             // Every backup is marked suspect while it is raised.
-            "CORRUPT" => Finding::bad("alarms", detail, Exit::Corrupt)
-                .next("compare `etcdctl endpoint hashkv --cluster`, and replace the member that differs"),
+            "CORRUPT" => Finding::bad("alarms", detail, Exit::Corrupt).next(
+                "compare `etcdctl endpoint hashkv --cluster`, and replace the member that differs",
+            ),
             "NOSPACE" => {
                 let next = "compact and defragment, or raise --quota-backend-bytes; then `etcdctl \
                             alarm disarm`";
@@ -241,7 +242,8 @@ fn judge_hashes(answers: &[MemberHashKv], wants_all: bool) -> Vec<Finding> {
         return findings;
     }
     let sides = hashes.values().map(|names| names.join(" and "));
-    let detail = format!("the members hold different data: {}", sides.collect::<Vec<_>>().join(" ≠ "));
+    let detail =
+        format!("the members hold different data: {}", sides.collect::<Vec<_>>().join(" ≠ "));
     let next = "replace the member that differs from the majority; a restore is not needed";
     let finding = Finding::bad("hashkv", detail, Exit::Corrupt).next(next);
     let majority = agreeing * 2 > answers.len();

@@ -9,8 +9,8 @@ use crate::probe;
 use crate::settings::{Login, Settings, Tls};
 use crate::trouble::Trouble;
 use etcd_client::{
-    Certificate, Channel, Client, ConnectOptions, GetOptions, Identity,
-    SnapshotStreaming, TlsOptions,
+    Certificate, Channel, Client, ConnectOptions, GetOptions, Identity, SnapshotStreaming,
+    TlsOptions,
 };
 use std::future::Future;
 use std::sync::Arc;

@@ -118,3 +118,6 @@ impl Order {
         self.received
     }
 }
+
+#[cfg(test)]
+mod tests;

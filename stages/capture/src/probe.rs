@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plain_server_is_told_from_one_that_only_hangs_up() {
+    fn f20_a_plain_server_is_told_from_one_that_only_hangs_up() {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let settings = b"\0\0\0\x04\0\0\0\0\0";
         let plain = serve(settings);

@@ -160,7 +160,7 @@ impl<'a, M: Messages> Pump<'a, M> {
     }
 
     async fn hand_out(&mut self) -> Result<(), Flaw> {
-        let next = Vec::with_capacity(BATCH_BYTES);
+        let next = self.writer.as_mut().map(Writer::buffer).unwrap_or_default();
         let batch = std::mem::replace(&mut self.batch, next);
         self.send(Piece::Database(batch)).await
     }

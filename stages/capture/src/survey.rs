@@ -318,7 +318,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_alarm_is_read_from_a_status() {
+    fn f19_an_alarm_is_read_from_a_status() {
         let alarm = alarm_of("memberID:10276657743932975437  alarm:NOSPACE ").unwrap();
         assert_eq!(alarm.member_id, "8e9e05c52164694d");
         assert_eq!(alarm.alarm, "NOSPACE");

@@ -307,7 +307,7 @@ mod tests {
     struct Outer(#[source] io::Error);
 
     #[test]
-    fn a_tls_error_is_found_inside_an_io_error() {
+    fn f20_a_tls_error_is_found_inside_an_io_error() {
         let tls = TlsError::InvalidCertificate(CertificateError::UnknownIssuer);
         let outer = Outer(io::Error::new(io::ErrorKind::InvalidData, tls));
         assert_eq!(Trouble::of_chain(&outer), Trouble::UnknownAuthority);

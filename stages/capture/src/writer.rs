@@ -28,6 +28,9 @@ pub(crate) enum Piece {
 /// The thread, seen from the outside.
 pub(crate) struct Writer {
     queue: mpsc::Sender<Piece>,
+    /// Buffers that were written out, to be filled again: memory that is given back to the system
+    /// and taken anew for each batch costs a page fault for every 4 KiB of the snapshot.
+    spent: mpsc::UnboundedReceiver<Vec<u8>>,
     result: oneshot::Receiver<Result<Sink, Flaw>>,
 }
 
@@ -38,13 +41,22 @@ impl Writer {
     /// The system's, when it grants no thread.
     pub(crate) fn start(sink: Sink, total: Option<u64>) -> io::Result<Self> {
         let (queue, pieces) = mpsc::channel(QUEUE_BATCHES);
+        let (give_back, spent) = mpsc::unbounded_channel();
         let (report, result) = oneshot::channel();
         let thread = std::thread::Builder::new().name("writer".into());
         thread.spawn(move || {
             // Nobody listens any more when capture has failed already.
-            let _ = report.send(write_all(sink, pieces, total));
+            let _ = report.send(write_all(sink, pieces, &give_back, total));
         })?;
-        Ok(Writer { queue, result })
+        Ok(Writer { queue, spent, result })
+    }
+
+    /// An empty buffer for the next batch.
+    pub(crate) fn buffer(&mut self) -> Vec<u8> {
+        let mut buffer = self.spent.try_recv().unwrap_or_default();
+        buffer.clear();
+        buffer.reserve(BATCH_BYTES);
+        buffer
     }
 
     /// Waits for room in the queue. False when the writer has ended with an error.
@@ -73,6 +85,7 @@ impl Writer {
 fn write_all(
     mut sink: Sink,
     mut pieces: mpsc::Receiver<Piece>,
+    give_back: &mpsc::UnboundedSender<Vec<u8>>,
     total: Option<u64>,
 ) -> Result<Sink, Flaw> {
     let mut progress = Progress::new("capture", total);
@@ -83,6 +96,8 @@ fn write_all(
                 write(&mut sink, &batch)?;
                 bytes += batch.len() as u64;
                 progress.at(bytes);
+                // Nobody fills it any more once the last batch is on its way.
+                let _ = give_back.send(batch);
             }
             Piece::Digest(digest) => {
                 must_be_the_digest(&sink, digest)?;

@@ -115,9 +115,12 @@ impl<'a, R: Read> Input<'a, R> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::disallowed_methods, reason = "the other decoder reads what was just bounded")]
+
     use super::*;
     use crate::encode::{Settings, encode};
     use contract::{Exit, Failure};
+    use proptest::prelude::*;
 
     fn frame(content: &[u8]) -> Vec<u8> {
         let mut packed = Vec::new();
@@ -135,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn no_flipped_bit_ever_gives_other_bytes() {
+    fn i16_f45_no_flipped_bit_ever_gives_other_bytes() {
         let content: Vec<u8> = (0..400_u32).flat_map(|n| (n / 7).to_le_bytes()).collect();
         let whole = frame(&content);
         let mut noticed = 0;
@@ -172,5 +175,116 @@ mod tests {
         let two = [packed.clone(), packed].concat();
         let error = decode(&mut Drip(&two), &mut Vec::new(), 5000).unwrap_err();
         assert!(matches!(error, Stopped::Failed(Error::Trailing { .. })), "{error:?}");
+    }
+
+    /// What stands in one input, one behind the other.
+    #[derive(Debug, Clone)]
+    enum Piece {
+        Frame {
+            content: Vec<u8>,
+            has_checksum: bool,
+        },
+        Skippable(Vec<u8>),
+        Other(Vec<u8>),
+        /// A header made up of these fields, and something behind it.
+        Header {
+            descriptor: u8,
+            fields: Vec<u8>,
+            rest: Vec<u8>,
+        },
+    }
+
+    impl Piece {
+        fn bytes(&self) -> Vec<u8> {
+            match self {
+                Piece::Frame { content, has_checksum } => {
+                    let mut encoder = zstd::Encoder::new(Vec::new(), 1).unwrap();
+                    encoder.include_checksum(*has_checksum).unwrap();
+                    encoder.write_all(content).unwrap();
+                    encoder.finish().unwrap()
+                }
+                Piece::Skippable(content) => {
+                    let length = u32::try_from(content.len()).unwrap().to_le_bytes();
+                    [&[0x57, 0x2a, 0x4d, 0x18], &length[..], content].concat()
+                }
+                Piece::Other(bytes) => bytes.clone(),
+                Piece::Header { descriptor, fields, rest } => {
+                    [&frame::MAGIC[..], &[*descriptor], fields, rest].concat()
+                }
+            }
+        }
+    }
+
+    fn piece() -> impl Strategy<Value = Piece> {
+        let bytes = |max: usize| prop::collection::vec(any::<u8>(), 0..max);
+        // Long runs of one byte pack well: small inputs with large contents.
+        let content = prop_oneof![
+            bytes(300),
+            (any::<u8>(), 0..200_000_usize).prop_map(|(byte, length)| vec![byte; length])
+        ];
+        let whole = (content, prop::bool::weighted(0.8))
+            .prop_map(|(content, has_checksum)| Piece::Frame { content, has_checksum });
+        let made_up = (any::<u8>(), bytes(14), bytes(30))
+            .prop_map(|(descriptor, fields, rest)| Piece::Header { descriptor, fields, rest });
+        prop_oneof![
+            5 => whole,
+            1 => bytes(20).prop_map(Piece::Skippable),
+            1 => bytes(20).prop_map(Piece::Other),
+            2 => made_up,
+        ]
+    }
+
+    /// Takes no more than it may get.
+    struct Limited(Vec<u8>, usize);
+
+    impl Write for Limited {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.extend_from_slice(bytes);
+            assert!(self.0.len() <= self.1, "{} bytes of at most {}", self.0.len(), self.1);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig {
+            cases: 400,
+            rng_seed: prop::test_runner::RngSeed::Fixed(20_261_120),
+            failure_persistence: None,
+            ..ProptestConfig::default()
+        })]
+
+        #[test]
+        fn f46_f50_i16_any_input_is_one_whole_frame_or_refused(
+            pieces in prop::collection::vec(piece(), 1..3),
+            flips in prop::collection::vec((any::<prop::sample::Index>(), 0..8_u32), 0..3),
+            bytes_max in prop_oneof![Just(1_000_usize), Just(150_000), Just(1 << 20)],
+        ) {
+            let mut input: Vec<u8> = pieces.iter().flat_map(Piece::bytes).collect();
+            for (place, bit) in flips.iter().filter(|_| !input.is_empty()).cloned().collect::<Vec<_>>() {
+                let place = place.index(input.len());
+                input[place] ^= 1 << bit;
+            }
+            let mut output = Limited(Vec::new(), bytes_max);
+            match decode(&mut &*input, &mut output, bytes_max as u64) {
+                Ok(()) => {
+                    let one = zstd::zstd_safe::find_frame_compressed_size(&input);
+                    prop_assert_eq!(one, Ok(input.len()), "more than one frame");
+                    prop_assert!(input[4] & 4 != 0, "no checksum");
+                    prop_assert_eq!(zstd::decode_all(&*input).unwrap(), output.0);
+                }
+                Err(Stopped::Failed(e)) => {
+                    prop_assert!(matches!(e.exit(), Exit::Corrupt | Exit::Unsupported), "{}", e);
+                    // What is whole, alone and small enough is never refused.
+                    let is_plain = matches!(&pieces[..], [Piece::Frame { content, has_checksum: true }]
+                        if flips.is_empty() && content.len() <= bytes_max);
+                    prop_assert!(!is_plain, "{}", e);
+                }
+                Err(other) => panic!("{other:?}"),
+            }
+        }
     }
 }

@@ -122,3 +122,65 @@ fn describe(bytes: &[u8]) -> String {
     };
     name.to_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::io::BufReader;
+
+    fn line() -> impl Strategy<Value = Vec<u8>> {
+        prop_oneof![
+            4 => prop::collection::vec(any::<u8>(), 0..80),
+            3 => Just(b"-> X25519 AAAA".to_vec()),
+            1 => Just(b"-> \xff\x1b[2J x".to_vec()),
+            1 => Just(b"-> scrypt a 18".to_vec()),
+            1 => Just(b"-> zz-grease".to_vec()),
+            2 => Just(b"--- mac".to_vec()),
+            1 => (1..2 * HEADER_BYTES_MAX).prop_map(|length| vec![b'a'; length]),
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig {
+            cases: 500,
+            rng_seed: prop::test_runner::RngSeed::Fixed(20_261_120),
+            failure_persistence: None,
+            ..ProptestConfig::default()
+        })]
+
+        /// What is read is exactly what stands before the payload, within the limit.
+        #[test]
+        fn f49_any_header_is_read_to_its_end_or_refused(
+            first in prop_oneof![4 => Just(FIRST_LINE.to_vec()), 1 => line()],
+            lines in prop::collection::vec(line(), 0..8),
+            payload in prop::collection::vec(any::<u8>(), 0..40),
+            buffer in 1..100_usize,
+        ) {
+            let mut input = first;
+            for line in lines {
+                input.extend_from_slice(&line);
+                input.push(b'\n');
+            }
+            input.extend_from_slice(&payload);
+            let mut from = BufReader::with_capacity(buffer, &*input);
+            match Header::read(&mut from) {
+                Ok(header) => {
+                    prop_assert!(header.bytes.len() < HEADER_BYTES_MAX);
+                    let mut rest = Vec::new();
+                    from.read_to_end(&mut rest).unwrap();
+                    prop_assert_eq!([&header.bytes[..], &rest].concat(), input);
+                    let last = header.bytes.strip_suffix(b"\n").unwrap();
+                    let last = last.rsplit(|byte| *byte == b'\n').next().unwrap();
+                    prop_assert!(last.starts_with(b"---"));
+                    prop_assert!(!header.kinds().chars().any(char::is_control));
+                }
+                Err(Stopped::Failed(error)) => {
+                    let text = error.to_string();
+                    prop_assert!(text.len() < 500 && !text.contains('\u{1b}'), "{}", text);
+                }
+                Err(other) => panic!("{other:?}"),
+            }
+        }
+    }
+}

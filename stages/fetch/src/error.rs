@@ -16,7 +16,7 @@ pub(crate) enum Error {
     #[error("the manifest {key} in {destination} is unusable")]
     Manifest { destination: String, key: String, source: ManifestError },
     #[error("the artifact {key} in {destination} has {found}; its manifest says {expected}")]
-    Damaged { destination: String, key: String, expected: Digest, found: Written },
+    Damaged { destination: String, key: String, expected: Digest, found: Box<Written> },
 }
 
 impl Failure for Error {

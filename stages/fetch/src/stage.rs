@@ -28,7 +28,8 @@ async fn fetch(args: &Args, pipeline: &Pipeline, sink: &mut Sink) -> Result<(), 
     if found.digest().as_ref() == Some(&expected) {
         return Ok(());
     }
-    Err(Error::Damaged { destination: args.destination.clone(), key, expected, found })
+    let (destination, found) = (args.destination.clone(), Box::new(found));
+    Err(Error::Damaged { destination, key, expected, found })
 }
 
 async fn read_manifest(

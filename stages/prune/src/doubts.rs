@@ -22,11 +22,7 @@ pub(crate) fn replicated(receipts: &[Receipt]) -> Option<ReplicateFacts> {
 }
 
 /// The store's clock and ours agree, if it has one.
-pub(crate) fn must_have_our_time(
-    name: &str,
-    opened: &Opened,
-    now: Timestamp,
-) -> Result<(), Error> {
+pub(crate) fn must_have_our_time(name: &str, opened: &Opened, now: Timestamp) -> Result<(), Error> {
     let Some(theirs) = opened.store.store_time() else { return Ok(()) };
     match now.duration_since(theirs).abs() > CLOCK_SKEW_MAX {
         false => Ok(()),
@@ -45,9 +41,8 @@ pub(crate) fn must_list_what_was_stored(
     let is_listed = catalogue.backups.iter().any(|b| b.name.as_str() == facts.backup);
     match is_stored && !is_listed {
         false => Ok(()),
-        true => Err(Error::NotListed {
-            destination: destination.clone(),
-            backup: facts.backup.clone(),
-        }),
+        true => {
+            Err(Error::NotListed { destination: destination.clone(), backup: facts.backup.clone() })
+        }
     }
 }

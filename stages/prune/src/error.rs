@@ -75,9 +75,9 @@ impl Failure for Error {
             Error::Unreadable { .. } => {
                 Some("a backup is only removed while all destinations can be seen".into())
             }
-            Error::Clocks { .. } => {
-                Some("set this machine's clock (chronyc tracking, timedatectl); then prune again".into())
-            }
+            Error::Clocks { .. } => Some(
+                "set this machine's clock (chronyc tracking, timedatectl); then prune again".into(),
+            ),
             Error::NotListed { .. } => {
                 Some("its listing is out of date or incomplete: prune again later".into())
             }

@@ -7,6 +7,7 @@
 
 use bytes::Bytes;
 use catalogue::Manifest;
+use contract::{Exit, Failure};
 use destinations::Opened;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -22,14 +23,16 @@ pub(crate) fn made(outcomes: &[Outcome]) -> Vec<String> {
     outcomes.iter().filter(is_made).map(|outcome| outcome.destination.clone()).collect()
 }
 
-/// Where the artifact was completed and is not what it has to be: whoever made it, no backup will
-/// ever come of it, and nobody else would remove it.
+/// Where the artifact was completed and no copy came of it. One that is not what it has to be goes
+/// whoever made it, because no backup will ever come of it; one that merely could not be read back
+/// goes only where this process made it. Nobody else would remove either.
 pub(crate) fn spoilt(outcomes: &[Outcome]) -> Vec<String> {
     let is_spoilt = |o: &&Outcome| {
         o.result.as_ref().is_err_and(|e| {
             let of_bytes = matches!(e.kind(), ErrorKind::Corrupt { .. });
             let of_settings = matches!(e.kind(), ErrorKind::SilentDowngrade { .. });
-            e.operation() == Operation::ReadBack && (of_bytes || of_settings)
+            let is_wrong = e.operation() == Operation::ReadBack && (of_bytes || of_settings);
+            o.made || is_wrong
         })
     };
     outcomes.iter().filter(is_spoilt).map(|outcome| outcome.destination.clone()).collect()
@@ -76,18 +79,13 @@ async fn write_manifest(opened: &Opened, key: &str, bytes: &Bytes) -> Result<(),
     store::read_back_small(&*opened.store, key, bytes, opened.timeout).await
 }
 
-/// Where this process made the artifact and the manifest came out as something else: listed, and
-/// broken for ever.
+/// Where this process made the artifact and the manifest was refused or came out as something
+/// else: an orphan, or listed and broken for ever. After a failure that says nothing of what the
+/// store did, both may be there and whole, and stay.
 pub(crate) fn misrecorded(copies: &Copies, made: &[String]) -> Vec<String> {
-    let is_damaged = |e: &destinations::Error| match e {
-        destinations::Error::Store(e) => {
-            e.operation() == Operation::ReadBack && matches!(e.kind(), ErrorKind::Corrupt { .. })
-        }
-        _ => false,
-    };
-    let damaged = |name: &&String| {
-        copies.get(*name).is_some_and(|copy| copy.as_ref().is_err_and(is_damaged))
-    };
+    let is_final = |e: &destinations::Error| e.exit() != Exit::Transient;
+    let damaged =
+        |name: &&String| copies.get(*name).is_some_and(|copy| copy.as_ref().is_err_and(is_final));
     made.iter().filter(damaged).cloned().collect()
 }
 

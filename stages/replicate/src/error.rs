@@ -24,9 +24,7 @@ pub(crate) enum Error {
     TooFew { kept: usize, all: usize, required: usize, why: String, exit: Exit, hint: String },
     #[error("backup {backup} is stored and proved, but its receipt cannot be written: {source}")]
     Unrecorded { backup: String, source: Box<contract::Error> },
-    #[error(
-        "the receipts name an artifact with SHA-256 {expected}, but what arrived has {found}"
-    )]
+    #[error("the receipts name an artifact with SHA-256 {expected}, but what arrived has {found}")]
     OtherDigest { expected: String, found: String },
     #[error("the answer cannot be written")]
     Print(#[source] std::io::Error),
@@ -60,9 +58,9 @@ impl Failure for Error {
             Error::Unrecorded { source, .. } => source.hint(),
             Error::Destination(e) => e.hint(),
             Error::Manifest(_) => Some("use programs of one version in one run".into()),
-            Error::OtherDigest { .. } => Some(
-                "begin a new run; if it happens again, test this machine's memory".into(),
-            ),
+            Error::OtherDigest { .. } => {
+                Some("begin a new run; if it happens again, test this machine's memory".into())
+            }
             Error::NoRun => {
                 Some("make one with `lifeboat plan --run-dir DIR`, or use `lifeboat run`".into())
             }

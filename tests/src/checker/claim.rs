@@ -32,8 +32,20 @@ pub struct Claim {
     /// Whether a writer was killed, or lost its way to a destination, so that it could not take
     /// back what it had written.
     pub litter: bool,
-    /// Whether this was a run at all; `fetch`, `list` and a refused run change nothing.
-    pub read_only: bool,
+    /// What was done at all.
+    pub deed: Deed,
+}
+
+/// What a program set out to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Deed {
+    /// To make a backup.
+    #[default]
+    Run,
+    /// To remove old ones, and nothing else.
+    Prune,
+    /// To look, or to fetch: no destination may change.
+    Read,
 }
 
 /// Whatever is wrong with what a run did, or with what it claimed. Empty when all is well.
@@ -42,12 +54,14 @@ pub fn violations(claim: &Claim, before: &Picture, after: &Picture) -> Vec<Strin
     let mut wrong = Vec::new();
     for (name, held) in before {
         match after.get(name) {
-            Some(holds) => wrong.extend(kept(claim, held, holds).map(|why| format!("{name}: {why}"))),
+            Some(holds) => {
+                wrong.extend(kept(claim, held, holds).map(|why| format!("{name}: {why}")));
+            }
             None => wrong.push(format!("{name} was not looked at afterwards")),
         }
     }
     wrong.extend(added(claim, before, after));
-    if claim.read_only && before != after {
+    if claim.deed == Deed::Read && before != after {
         wrong.push("something that only reads has changed a destination".into());
     }
     wrong
@@ -65,7 +79,7 @@ fn kept<'a>(
     });
     let gone: Vec<&String> =
         held.objects.keys().filter(|key| !holds.objects.contains_key(*key)).collect();
-    let committed = claim.backup.is_some() || claim.silent;
+    let committed = claim.backup.is_some() || claim.silent || claim.deed == Deed::Prune;
     let mut wrong: Vec<String> = changed.collect();
     match claim.min_keep {
         _ if gone.is_empty() => {}
@@ -123,7 +137,7 @@ fn added(claim: &Claim, before: &Picture, after: &Picture) -> Vec<String> {
     let others = names.iter().filter(|name| claim.backup.as_deref() != Some(**name)).count();
     match &claim.backup {
         Some(name) => wrong.extend(committed(claim, name, after)),
-        None if matches!(claim.code, 0 | 40) && !claim.read_only => {
+        None if matches!(claim.code, 0 | 40) && claim.deed == Deed::Run => {
             wrong.push(format!("exit {} without a backup", claim.code));
         }
         None => {}
@@ -185,3 +199,6 @@ pub fn misread(listing: &Value, picture: &Picture) -> Vec<String> {
     }
     wrong
 }
+
+#[cfg(test)]
+mod tests;

@@ -96,7 +96,11 @@ impl Checker {
     }
 }
 
-fn same(what: &str, manifest: &Value, found: &(impl serde::Serialize + ?Sized)) -> Result<(), String> {
+fn same(
+    what: &str,
+    manifest: &Value,
+    found: &(impl serde::Serialize + ?Sized),
+) -> Result<(), String> {
     let found = serde_json::to_value(found).map_err(|e| e.to_string())?;
     match *manifest == found {
         true => Ok(()),

@@ -135,6 +135,8 @@ pub enum Fault {
     Short(usize),
     /// The true answer, with only so many bytes of its body, and honestly announced so.
     Less(usize),
+    /// The true answer, with so many bytes of its beginning once more at its end.
+    Longer(usize),
     /// The true answer with one bit of the byte at this place of its body flipped.
     Altered(usize),
     /// The true answer with the `Date` shifted by so many seconds.
@@ -187,7 +189,15 @@ impl Rule {
     /// Whenever `operation` is asked for.
     #[must_use]
     pub fn on(operation: Operation, fault: Fault) -> Self {
-        Rule { operation, kind: None, part: String::new(), skip: 0, times: u32::MAX, seen: 0, fault }
+        Rule {
+            operation,
+            kind: None,
+            part: String::new(),
+            skip: 0,
+            times: u32::MAX,
+            seen: 0,
+            fault,
+        }
     }
 
     /// Whatever is asked for.

@@ -142,6 +142,10 @@ fn acknowledgement(call: &Call) -> Response {
 fn falsified(mut response: Response, fault: &Fault) -> Response {
     match fault {
         Fault::Less(bytes) => response.body.truncate(*bytes),
+        Fault::Longer(bytes) => {
+            let more = response.body[..(*bytes).min(response.body.len())].to_vec();
+            response.body.extend(more);
+        }
         Fault::Altered(at) => {
             let last = response.body.len().saturating_sub(1);
             if let Some(byte) = response.body.get_mut(*at.min(&last)) {
@@ -251,7 +255,10 @@ mod tests {
         let (manifest, artifact) = (Kind::Manifest, Kind::Artifact);
         let key = |name: &str| name.to_owned();
         for (line, wanted) in [
-            ("PUT /b/p/a.json?x-id=PutObject H", (Operation::PutObject, manifest, key("p/a.json"), 0)),
+            (
+                "PUT /b/p/a.json?x-id=PutObject H",
+                (Operation::PutObject, manifest, key("p/a.json"), 0),
+            ),
             ("PUT /b/a?partNumber=3&uploadId=u H", (Operation::UploadPart, artifact, key("a"), 3)),
             ("POST /b/a?uploads H", (Operation::CreateMultipartUpload, artifact, key("a"), 0)),
             ("POST /b/a?uploadId=u H", (Operation::CompleteMultipartUpload, artifact, key("a"), 0)),

@@ -188,7 +188,8 @@ pub(super) fn exchange(port: u16, request: &Request) -> io::Result<Response> {
 fn read_response(reader: &mut impl BufRead, method: &str) -> io::Result<Response> {
     let (head, status) = loop {
         let head = read_head(reader)?.ok_or_else(|| broken("no answer"))?;
-        let status: u16 = head.line.split(' ').nth(1).unwrap_or_default().parse().map_err(broken)?;
+        let status: u16 =
+            head.line.split(' ').nth(1).unwrap_or_default().parse().map_err(broken)?;
         if status >= 200 {
             break (head, status);
         }
@@ -223,7 +224,8 @@ mod tests {
 
     #[test]
     fn an_answer_after_a_continue_is_the_answer() {
-        let mut text = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nA: b\r\n\r\nrest".as_bytes();
+        let mut text =
+            "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nA: b\r\n\r\nrest".as_bytes();
         let answer = read_response(&mut text, "GET").unwrap();
         assert_eq!((answer.status, answer.body.as_slice()), (200, &b"rest"[..]));
         let mut head = "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n".as_bytes();

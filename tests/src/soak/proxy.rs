@@ -65,7 +65,8 @@ impl Proxy {
     pub fn to(target: &str) -> Result<Self, Error> {
         let address = target.rsplit("//").next().unwrap_or(target);
         let failed = |source| Error::io("make a proxy to", Path::new(target))(source);
-        let target = address.parse().map_err(|_| failed(std::io::ErrorKind::InvalidInput.into()))?;
+        let target =
+            address.parse().map_err(|_| failed(std::io::ErrorKind::InvalidInput.into()))?;
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(failed)?;
         let port = listener.local_addr().map_err(failed)?.port();
         let shared = Arc::new(Shared {

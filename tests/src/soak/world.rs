@@ -7,7 +7,7 @@
 //! connection to a store is open, so that nothing changes under the checker's eyes.
 
 use super::proxy::Proxy;
-use crate::checker::{Checker, Claim, Holding, Picture, Place, misread, violations};
+use crate::checker::{Checker, Claim, Deed, Holding, Picture, Place, misread, violations};
 use crate::running::Process;
 use crate::s3::{Bucket, S3Kind, S3Server};
 use crate::site::{CLUSTER, Ran, Site};
@@ -19,6 +19,9 @@ use std::time::Duration;
 
 /// How long what was left of a run may take to end.
 const REST_LIMIT: Duration = Duration::from_secs(60);
+
+/// Longer than a busy machine makes anybody wait.
+pub const PATIENCE_SECONDS: u32 = 20;
 
 /// What a destination is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,6 +78,8 @@ pub struct World {
     pub etcd: Proxy,
     /// The destinations, in the order of their names.
     pub destinations: Vec<Destination>,
+    /// For how many seconds a program waits for a line that says nothing.
+    pub patience_seconds: u32,
     /// What looks at them.
     pub checker: Checker,
     /// What is backed up.
@@ -134,7 +139,8 @@ impl World {
             .enumerate()
             .map(|(at, kind)| destination(at, *kind, &site, store.as_ref()))
             .collect::<Result<_, Error>>()?;
-        Ok(World { site, etcd, destinations, checker, cluster, _store: store })
+        let patience_seconds = PATIENCE_SECONDS;
+        Ok(World { site, etcd, destinations, patience_seconds, checker, cluster, _store: store })
     }
 
     /// Writes the configuration of the next run.
@@ -156,7 +162,9 @@ impl World {
         // Writing to a string cannot fail.
         let _ = writeln!(toml, "[run]\nattempts = {}\ndeadline = \"60s\"", shape.attempts);
         let _ = writeln!(toml, "[capture]\nendpoints = [{:?}]", self.etcd.endpoint());
-        toml += "connect_timeout = \"2s\"\nstall_timeout = \"2s\"\n";
+        let patience = self.patience_seconds;
+        let _ =
+            writeln!(toml, "connect_timeout = \"{patience}s\"\nstall_timeout = \"{patience}s\"");
         if let Some(level) = shape.level {
             let _ = writeln!(toml, "[compress]\nlevel = {level}\nthreads = 1");
         }
@@ -164,7 +172,7 @@ impl World {
         toml += "[decrypt]\nidentities_files = [\"keys/identity.txt\"]\n";
         let _ = writeln!(toml, "[replicate]\nrequire = {}", shape.require);
         for destination in &self.destinations {
-            toml += &destination.toml();
+            toml += &destination.toml(patience);
         }
         if let Some((last, min_keep)) = shape.prune {
             let none = "hourly = 0\ndaily = 0\nweekly = 0\nmonthly = 0";
@@ -226,7 +234,7 @@ impl World {
             min_keep: shape.prune.map(|(_, min_keep)| min_keep),
             silent: leave != Leave::Nothing,
             litter: leave == Leave::Anything,
-            read_only: false,
+            deed: Deed::Run,
         };
         self.judge_claim(before, ran, claim)
     }
@@ -324,7 +332,7 @@ fn destination(
 }
 
 impl Destination {
-    fn toml(&self) -> String {
+    fn toml(&self, patience_seconds: u32) -> String {
         let Place { name, .. } = &self.place;
         let own = match &self.proxy {
             Some(_) => format!("s3://bucket-{}/prefix", name.trim_start_matches("place_")),
@@ -334,7 +342,7 @@ impl Destination {
         let mut toml = format!("[destinations.{name}]\nurl = {url:?}\n");
         if let Some(proxy) = self.proxy.as_ref().filter(|_| url.starts_with("s3:")) {
             let _ = writeln!(toml, "endpoint = {:?}\npath_style = true", proxy.endpoint());
-            toml += "timeout = \"2s\"\npart_bytes = 5242880\n";
+            let _ = writeln!(toml, "timeout = \"{patience_seconds}s\"\npart_bytes = 5242880");
         }
         toml
     }

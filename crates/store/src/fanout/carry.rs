@@ -21,6 +21,8 @@ pub(super) struct Copy {
     pub(super) target: Target,
     pub(super) reader: Reader,
     pub(super) acknowledged: Acknowledged,
+    /// Whether the object was made here.
+    pub(super) made: bool,
 }
 
 /// Which copy an error is about.
@@ -41,7 +43,7 @@ impl Copy {
         let result = self.keep().await;
         let lag: Lag = self.reader.lag();
         let destination = self.target.destination.name().to_owned();
-        Outcome { destination, key: self.target.key, result, lag }
+        Outcome { destination, key: self.target.key, result, made: self.made, lag }
     }
 
     async fn keep(&mut self) -> Result<Kept> {
@@ -54,6 +56,7 @@ impl Copy {
         };
         failpoint::pass("fanout.poured");
         let stored = self.complete(upload, &summary).await?;
+        self.made = !stored.existed;
         failpoint::pass("fanout.completed");
         let options = ReadBackOptions {
             mode: self.target.read_back,

@@ -14,8 +14,10 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How often a stream is taken up again without a byte of progress in between.
+/// How often a stream is taken up again without progress in between.
 const RESUMES_MAX: u32 = 4;
+/// What counts as progress. A store that gives a few bytes each time would be asked for ever.
+const PROGRESS_BYTES_MIN: u64 = 1 << 20;
 /// The pause before the first resumption; it doubles.
 const RESUME_PAUSE: Duration = Duration::from_millis(250);
 
@@ -38,7 +40,8 @@ pub(super) async fn read(
         let check = "length of the range";
         return Err(source.error(ErrorKind::Corrupt { check, expected, found }));
     }
-    let download = Download { source, etag: got.e_tag, body: got.body, left, fruitless: 0 };
+    let download =
+        Download { source, etag: got.e_tag, body: got.body, left, fruitless: 0, since: 0 };
     Ok(Box::pin(stream::try_unfold(download, async |mut download| {
         Ok(download.next().await?.map(|block| (block, download)))
     })))
@@ -90,8 +93,10 @@ struct Download {
     body: ByteStream,
     /// What is still to come.
     left: Range<u64>,
-    /// Resumptions since the last byte.
+    /// Resumptions since there was progress.
     fruitless: u32,
+    /// Bytes since the last resumption.
+    since: u64,
 }
 
 impl Download {
@@ -118,7 +123,10 @@ impl Download {
             return Err(self.source.error(ErrorKind::Corrupt { check, expected, found }));
         }
         self.left.start += block.len() as u64;
-        self.fruitless = 0;
+        self.since += block.len() as u64;
+        if self.since >= PROGRESS_BYTES_MIN {
+            self.fruitless = 0;
+        }
         Ok(block)
     }
 
@@ -136,6 +144,7 @@ impl Download {
         }
         tokio::time::sleep(RESUME_PAUSE * 2u32.pow(self.fruitless)).await;
         self.fruitless += 1;
+        self.since = 0;
         let got = self.source.get(Some(&self.left), self.etag.as_deref()).await?;
         let bytes = length(got.content_length()).map_err(|kind| self.source.error(kind))?;
         if bytes != self.left.end - self.left.start {

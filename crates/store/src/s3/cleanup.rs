@@ -88,7 +88,11 @@ async fn page(
     request.send().await.map_err(|e| bucket.kind(&e, "s3:ListBucketMultipartUploads"))
 }
 
-pub(super) async fn abort(bucket: &Bucket, name: &str, upload_id: &str) -> std::result::Result<(), ErrorKind> {
+pub(super) async fn abort(
+    bucket: &Bucket,
+    name: &str,
+    upload_id: &str,
+) -> std::result::Result<(), ErrorKind> {
     let request = bucket
         .client
         .abort_multipart_upload()

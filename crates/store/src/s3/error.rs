@@ -62,7 +62,8 @@ fn refused(bucket: &str, verb: &'static str, answer: Answer, raw: &HttpResponse)
     let code = answer.code.clone().unwrap_or_default();
     if let Some(problem) = credentials_problem(&code) {
         let times = (problem == CredentialsProblem::ClockSkew).then(|| both_times(raw));
-        let said = times.flatten().map_or_else(|| answer.to_string(), |t| format!("{t} ({answer})"));
+        let said =
+            times.flatten().map_or_else(|| answer.to_string(), |t| format!("{t} ({answer})"));
         return ErrorKind::Credentials { problem, said };
     }
     match code.as_str() {

@@ -98,7 +98,8 @@ impl Intercept for Dates {
         _: &RuntimeComponents,
         _: &mut ConfigBag,
     ) -> std::result::Result<(), BoxError> {
-        if let (Some(date), Ok(mut last)) = (context.response().headers().get("date"), self.0.lock())
+        if let (Some(date), Ok(mut last)) =
+            (context.response().headers().get("date"), self.0.lock())
         {
             *last = Some(date.to_owned());
         }

@@ -1,9 +1,10 @@
 //! Listing, which must be complete or an error: backups are deleted on its word.
 //!
-//! Refused: a page that does not say whether it is the last, a continuation without a token
-//! or with one seen before, an object twice or outside the prefix, more objects than fit.
+//! Refused: a page that breaks off or does not say whether it is the last, a continuation without
+//! a token or with one seen before, an object twice or outside the prefix, more objects than fit.
 
 use super::Bucket;
+use super::ending::Ending;
 use super::object::{length, timestamp};
 use crate::error::one_line;
 use crate::{ErrorKind, ObjectInfo, Operation, Result};
@@ -48,14 +49,17 @@ async fn page(
         .set_continuation_token(token)
         .customize()
         .config_override(bucket.limits(0));
-    request.send().await.map_err(|e| match bucket.kind(&e, "s3:ListBucket") {
+    let ending = Ending::of("ListBucketResult");
+    let answer = request.interceptor(ending.clone()).send().await;
+    let page = answer.map_err(|e| match bucket.kind(&e, "s3:ListBucket") {
         // A listing exists even of nothing, so what is not found is the bucket.
         ErrorKind::NotFound => {
             let (bucket, answer) = (bucket.settings.bucket.clone(), crate::Answer::default());
             ErrorKind::BucketMissing { bucket, answer }
         }
         kind => kind,
-    })
+    })?;
+    if ending.is_whole() { Ok(page) } else { untrusted("a page breaks off before its end") }
 }
 
 #[derive(Default)]

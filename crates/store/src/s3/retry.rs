@@ -74,9 +74,10 @@ impl Patience {
         let after = response.headers().get("retry-after").and_then(|text| text.parse().ok());
         let after = after.map(Duration::from_secs);
         match previous {
-            RetryAction::RetryIndicated(RetryReason::RetryableError { kind, retry_after: None }) => {
-                after.map(|after| again(*kind, Some(after)))
-            }
+            RetryAction::RetryIndicated(RetryReason::RetryableError {
+                kind,
+                retry_after: None,
+            }) => after.map(|after| again(*kind, Some(after))),
             RetryAction::NoActionIndicated if status == 429 => {
                 Some(again(ErrorKind::ThrottlingError, after))
             }

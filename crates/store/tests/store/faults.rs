@@ -271,6 +271,18 @@ async fn f23_i24_a_download_that_never_gets_on_ends() {
     assert!(error.to_string().contains("byte 0"), "{error}");
 }
 
+/// A few bytes each time are no progress: until now the store was asked for ever.
+#[tokio::test]
+async fn f23_i24_a_download_that_hardly_gets_on_ends() {
+    let (fake, destination) = fake().await;
+    destination.put_new("key", noise(300_000)).await.unwrap();
+    fake.fail("get", ALWAYS, false, Reply::Cut(10));
+    let error = read_small(&destination, "key", 300_000).await.unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::Transient { .. }), "{error}");
+    assert!(error.to_string().contains("again and again"), "{error}");
+    assert_eq!(fake.count("get"), 5);
+}
+
 #[tokio::test]
 async fn f32_i17_a_store_that_alters_or_forgets_is_found_out() {
     for tells_checksum in [false, true] {
@@ -401,5 +413,8 @@ async fn f39_the_store_tells_its_time_with_every_answer() {
     fake.fail("list", 1, false, Reply::Answer(403, date, vec![]));
     destination.list("").await.unwrap_err();
     let told = destination.store_time().unwrap().to_string();
-    assert!(told.starts_with("1994-11-06T08:49:") || told.starts_with("1994-11-06T08:50:"), "{told}");
+    assert!(
+        told.starts_with("1994-11-06T08:49:") || told.starts_with("1994-11-06T08:50:"),
+        "{told}"
+    );
 }

@@ -9,6 +9,7 @@ mod fanout;
 mod faults;
 mod listing;
 mod memory;
+mod probe;
 mod real_fanout;
 mod servers;
 mod tls;

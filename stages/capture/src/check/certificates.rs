@@ -83,11 +83,7 @@ fn end_of(der: &CertificateDer<'_>) -> Option<Timestamp> {
 }
 
 /// The certificate that a server shows, if it shows one.
-fn shown_by(
-    endpoint: &Endpoint,
-    tls: &Tls,
-    limit: Duration,
-) -> Option<CertificateDer<'static>> {
+fn shown_by(endpoint: &Endpoint, tls: &Tls, limit: Duration) -> Option<CertificateDer<'static>> {
     let mut socket = probe::connect(endpoint, limit).ok()?;
     let name = match &tls.server_name {
         Some(name) => name.clone(),

@@ -62,7 +62,7 @@ fn a_configured_leader_comes_before_a_follower_known_from_the_list_only() {
 }
 
 #[test]
-fn the_one_to_avoid_comes_last_but_is_not_lost() {
+fn f13_f16_the_one_to_avoid_comes_last_but_is_not_lost() {
     let avoiding = |seen: &[Seen], avoid: &[u64]| ids(seen, &Wish { avoid, ..wish(&Follower) });
     assert_eq!(avoiding(&three(), &[2]), [3, 1, 2]);
     assert_eq!(avoiding(&three(), &[2, 3]), [1, 2, 3]);
@@ -70,7 +70,7 @@ fn the_one_to_avoid_comes_last_but_is_not_lost() {
 }
 
 #[test]
-fn a_corrupt_member_comes_after_the_sound_ones() {
+fn f19_a_corrupt_member_comes_after_the_sound_ones() {
     let mut seen = three();
     seen[1].is_corrupt = true;
     assert_eq!(ids(&seen, &wish(&Follower)), [3, 1, 2]);
@@ -117,7 +117,7 @@ fn a_member_is_named_by_name_id_or_endpoint() {
 }
 
 #[test]
-fn a_named_member_must_be_fit_too() {
+fn f17_a_named_member_must_be_fit_too() {
     let mut seen = three();
     seen[1].is_learner = true;
     let named = MemberChoice::Named("m2".into());
@@ -128,7 +128,7 @@ fn a_named_member_must_be_fit_too() {
 }
 
 #[test]
-fn whoever_is_not_fit_is_refused_with_the_reason() {
+fn f17_whoever_is_not_fit_is_refused_with_the_reason() {
     assert_eq!(reason(|_| ()), None);
     assert_eq!(reason(|m| m.is_learner = true), Some(Reason::Learner));
     assert_eq!(reason(|m| m.leader = 0), Some(Reason::NoLeader));
@@ -158,7 +158,7 @@ fn the_leader_of_the_newest_term_is_the_leader() {
 }
 
 #[test]
-fn without_a_quorum_the_most_advanced_is_the_best() {
+fn f18_without_a_quorum_the_most_advanced_is_the_best() {
     let mut seen = three();
     for (member, revision) in seen.iter_mut().zip([50, 7_000, 6_900]) {
         (member.leader, member.revision) = (0, revision);

@@ -102,7 +102,7 @@ async fn a_sound_stream_comes_out_byte_for_byte() {
 }
 
 #[tokio::test]
-async fn a_stream_that_ends_early_is_corrupt_wherever_it_ends() {
+async fn f15_i05_a_stream_that_ends_early_is_corrupt_wherever_it_ends() {
     let messages = sound(&database(20 * BLOCK_BYTES));
     for count in 0..messages.len() {
         let outcome = pump(messages[..count].to_vec(), Then::End).await;
@@ -119,7 +119,7 @@ async fn a_stream_that_ends_early_is_corrupt_wherever_it_ends() {
 }
 
 #[tokio::test]
-async fn a_stream_that_breaks_may_be_tried_again_wherever_it_breaks() {
+async fn f13_a_stream_that_breaks_may_be_tried_again_wherever_it_breaks() {
     let messages = sound(&database(20 * BLOCK_BYTES));
     for count in 0..=messages.len() {
         let outcome = pump(messages[..count].to_vec(), Then::Break).await;
@@ -133,7 +133,7 @@ async fn a_stream_that_breaks_may_be_tried_again_wherever_it_breaks() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stream_that_stands_still_is_given_up_wherever_it_stands() {
+async fn f25_i24_a_stream_that_stands_still_is_given_up_wherever_it_stands() {
     let messages = sound(&database(20 * BLOCK_BYTES));
     for count in 0..=messages.len() {
         let broken = pump(messages[..count].to_vec(), Then::Hang).await.broken();
@@ -143,7 +143,7 @@ async fn a_stream_that_stands_still_is_given_up_wherever_it_stands() {
 }
 
 #[tokio::test]
-async fn every_flipped_bit_of_the_digest_is_found() {
+async fn f16_i05_every_flipped_bit_of_the_digest_is_found() {
     let database = database(BLOCK_BYTES);
     for bit in 0..8 * DIGEST_BYTES {
         let mut messages = sound(&database);
@@ -155,7 +155,7 @@ async fn every_flipped_bit_of_the_digest_is_found() {
 }
 
 #[tokio::test]
-async fn a_changed_or_swapped_block_is_found() {
+async fn f16_i05_a_changed_or_swapped_block_is_found() {
     let mut changed = sound(&database(4 * BLOCK_BYTES));
     changed[2].blob[77] ^= 1;
     let mut swapped = sound(&database(4 * BLOCK_BYTES));
@@ -168,7 +168,7 @@ async fn a_changed_or_swapped_block_is_found() {
 }
 
 #[tokio::test]
-async fn a_digest_of_the_wrong_length_is_none() {
+async fn f16_a_digest_of_the_wrong_length_is_none() {
     let whole = sound(&database(BLOCK_BYTES));
     for bytes in [1, 31, 33, 512] {
         let messages = vec![whole[0].clone(), message(0, &vec![0; bytes])];
@@ -178,7 +178,7 @@ async fn a_digest_of_the_wrong_length_is_none() {
 }
 
 #[tokio::test]
-async fn nothing_may_follow_the_digest() {
+async fn f16_nothing_may_follow_the_digest() {
     for extra in [message(0, &[0; DIGEST_BYTES]), message(0, &[]), message(512, &[1; 512])] {
         let mut messages = sound(&database(2 * BLOCK_BYTES));
         messages.push(extra);
@@ -190,7 +190,7 @@ async fn nothing_may_follow_the_digest() {
 /// The last block of a database can look like a digest: 32 bytes, nothing remaining. It cannot be
 /// one while the count says that it belongs to the database.
 #[tokio::test]
-async fn a_last_block_of_32_bytes_is_no_digest() {
+async fn f15_a_last_block_of_32_bytes_is_no_digest() {
     let database = database(512);
     let mut messages = sound(&database);
     let digest = messages.pop().unwrap();
@@ -202,7 +202,7 @@ async fn a_last_block_of_32_bytes_is_no_digest() {
 }
 
 #[tokio::test]
-async fn a_count_that_does_not_go_down_by_what_was_sent_is_a_lie() {
+async fn f14_i05_a_count_that_does_not_go_down_by_what_was_sent_is_a_lie() {
     let sound = sound(&database(4 * BLOCK_BYTES));
     for position in 1..sound.len() {
         for lie in [1, BLOCK_BYTES as u64, u64::MAX] {
@@ -220,7 +220,7 @@ async fn a_count_that_does_not_go_down_by_what_was_sent_is_a_lie() {
 }
 
 #[tokio::test]
-async fn a_block_larger_than_what_remains_is_a_lie() {
+async fn f14_a_block_larger_than_what_remains_is_a_lie() {
     let database = database(2 * BLOCK_BYTES);
     let mut messages = sound(&database);
     messages[1].blob.extend([0; 512]);
@@ -235,7 +235,7 @@ async fn a_database_is_a_whole_number_of_sectors() {
 }
 
 #[tokio::test]
-async fn empty_messages_for_ever_are_given_up() {
+async fn f14_i24_empty_messages_for_ever_are_given_up() {
     let sound = sound(&database(4 * BLOCK_BYTES));
     for count in 0..4 {
         let mut messages = sound[..count].to_vec();
@@ -265,7 +265,7 @@ fn stuck(path: &Path) -> (Sink, File) {
 
 /// The clock stands still but for waiting, so all of the waiting is for the next stage.
 #[tokio::test(start_paused = true)]
-async fn a_next_stage_that_takes_nothing_is_named_as_the_cause() {
+async fn i24_a_next_stage_that_takes_nothing_is_named_as_the_cause() {
     let dir = tempfile::tempdir().unwrap();
     let (sink, _reader) = stuck(&dir.path().join("fifo"));
     let messages = sound(&database(1000 * BLOCK_BYTES));

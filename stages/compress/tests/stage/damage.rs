@@ -56,6 +56,17 @@ fn f46_a_large_frame_cut_in_the_middle_is_corrupt() {
     refuse(&frame[..frame.len() - 1], 20, "truncated");
 }
 
+/// Where a writer stops that flushes whole blocks: no path may show what was unpacked by then.
+#[test]
+fn i15_f46_a_cut_at_any_block_leaves_no_output() {
+    let frame = packed(&noise(300_000, 8));
+    for at in (1..).map(|blocks| blocks * (64 << 10)).take_while(|at| *at < frame.len()) {
+        for length in [at - 1, at, at + 1] {
+            refuse(&frame[..length], 20, "truncated");
+        }
+    }
+}
+
 #[test]
 fn i16_a_wrong_checksum_is_corrupt() {
     let mut frame = packed(&prose(1 << 20));
