@@ -7,12 +7,14 @@
 
 mod check;
 mod error;
+mod memory;
 mod mounts;
 mod read;
 mod settings;
 
 pub use check::{check_all, look_all};
 pub use error::Error;
+pub use memory::log_bytes_max;
 pub use read::{read_all, read_one};
 pub use settings::{Opened, open_all, open_one};
 

@@ -1,6 +1,7 @@
 //! From `[destinations.NAME]` to an open destination.
 
 use crate::Error;
+use crate::memory::Share;
 use config::{Checksum, Destination, Location, Pipeline, ReadBack, Sse};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -32,7 +33,8 @@ pub async fn open_all(pipeline: &Pipeline) -> Vec<(String, Result<Opened, Error>
     let mut all = Vec::with_capacity(pipeline.destinations.len());
     let mut places: BTreeMap<String, String> = BTreeMap::new();
     for (name, destination) in &pipeline.destinations {
-        let opened = open(name, destination).await.and_then(|opened| {
+        let share = Share::of(destination, pipeline);
+        let opened = open(name, destination, share).await.and_then(|opened| {
             let place = opened.store.location();
             match places.insert(place.clone(), name.clone()) {
                 None => Ok(opened),
@@ -56,13 +58,13 @@ fn same_place(name: &str, other: &str, place: &str) -> Error {
 /// [`Error::Unknown`] when there is none of that name; [`Error::Store`] otherwise.
 pub async fn open_one(pipeline: &Pipeline, name: &str) -> Result<Opened, Error> {
     match pipeline.destinations.get(name) {
-        Some(destination) => open(name, destination).await,
+        Some(destination) => open(name, destination, Share::of(destination, pipeline)).await,
         None => Err(Error::Unknown(name.to_owned())),
     }
 }
 
-async fn open(name: &str, destination: &Destination) -> Result<Opened, Error> {
-    let store = store::open(settings(name, destination)?).await?;
+async fn open(name: &str, destination: &Destination, share: Share) -> Result<Opened, Error> {
+    let store = store::open(settings(name, destination, share)?).await?;
     Ok(Opened {
         store,
         read_back: match destination.read_back.unwrap_or_default() {
@@ -74,7 +76,11 @@ async fn open(name: &str, destination: &Destination) -> Result<Opened, Error> {
     })
 }
 
-fn settings(name: &str, destination: &Destination) -> Result<DestinationSettings, StoreError> {
+fn settings(
+    name: &str,
+    destination: &Destination,
+    share: Share,
+) -> Result<DestinationSettings, StoreError> {
     let wrong = |said: String| {
         let kind = ErrorKind::Config { said, hint: "correct it in pipeline.toml" };
         StoreError::new(name, Operation::Open, "", kind)
@@ -111,7 +117,7 @@ fn settings(name: &str, destination: &Destination) -> Result<DestinationSettings
         // A request that outlives the patience of this destination is not worth waiting for.
         s3.timeout = s3.timeout.min(timeout.get());
     }
-    s3.part_bytes = destination.part_bytes.unwrap_or(s3.part_bytes);
-    s3.parts_in_flight = destination.parts_in_flight.unwrap_or(s3.parts_in_flight);
+    s3.part_bytes = share.part_bytes;
+    s3.parts_in_flight = share.parts_in_flight;
     Ok(DestinationSettings::S3(Box::new(s3)))
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use url::Url;
 
 /// Default size of a part of a multipart upload.
-pub const PART_BYTES_DEFAULT: u64 = 16 << 20;
+pub const PART_BYTES_DEFAULT: u64 = 8 << 20;
 /// The smallest part that S3 takes (but for the last one).
 pub const PART_BYTES_MIN: u64 = 5 << 20;
 /// The largest part that S3 takes.

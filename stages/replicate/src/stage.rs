@@ -71,7 +71,7 @@ fn fan_out(
     let scratch = settings.spool_dir.clone();
     let scratch = scratch.or_else(|| job.run_dir().map(|dir| dir.path().to_path_buf()));
     let mut options = FanoutOptions::new(scratch.unwrap_or_else(std::env::temp_dir));
-    options.ram_bytes_max = settings.memory_bytes_max;
+    options.ram_bytes_max = destinations::log_bytes_max(pipeline);
     options.spool_bytes_max = settings.spool_bytes_max;
     let target = |opened: &Opened| Target {
         destination: opened.store.clone(),
