@@ -201,7 +201,7 @@ pub struct Verify {
 
 impl Default for Verify {
     fn default() -> Self {
-        Verify { hashkv: HashKvRule::WhenComparable, memory_bytes_max: 64 << 20 }
+        Verify { hashkv: HashKvRule::WhenComparable, memory_bytes_max: 32 << 20 }
     }
 }
 

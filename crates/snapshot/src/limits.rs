@@ -1,7 +1,7 @@
 //! Every limit of this crate, with its reason.
 
 /// Memory for page summaries when the caller gives no other, in bytes. More goes to a scratch file.
-pub const MEMORY_BYTES_DEFAULT: usize = 64 << 20;
+pub const MEMORY_BYTES_DEFAULT: usize = 32 << 20;
 
 /// Summaries may take this many bytes for each byte of the database. A row of 32 bytes of summary
 /// takes at least 43 bytes in the file, so only a forged file (stale runs nested many deep) comes

@@ -23,7 +23,7 @@ use crate::summary::Summaries;
 use crate::survey::{Survey, survey};
 
 /// Part of the memory budget for the set of keys that tells live rows from old ones.
-const SEEN_KEYS_SHARE: usize = 4;
+const SEEN_KEYS_SHARE: usize = 2;
 
 /// Revision of an empty store.
 const EMPTY_STORE_REVISION: i64 = 1;

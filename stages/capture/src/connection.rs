@@ -21,10 +21,10 @@ pub(crate) const LINEARIZABLE_READ: &str = "linearizable read";
 
 /// For one small request. etcd itself gives up after about seven seconds without a leader.
 const REQUEST_LIMIT: Duration = Duration::from_secs(10);
-/// A stream comes at `window / round trip`: 16 MiB fill a 1 Gbit/s line over 130 ms.
-const STREAM_WINDOW_BYTES: u32 = 16 << 20;
+/// A stream comes at `window / round trip`: 8 MiB fill a 1 Gbit/s line over 65 ms.
+const STREAM_WINDOW_BYTES: u32 = 8 << 20;
 /// Larger than the stream's, so that a snapshot that nobody takes cannot hold up HashKV.
-const CONNECTION_WINDOW_BYTES: u32 = 32 << 20;
+const CONNECTION_WINDOW_BYTES: u32 = 16 << 20;
 const TCP_KEEPALIVE: Duration = Duration::from_secs(30);
 /// Any key does: only the answer's revision counts.
 const BARRIER_KEY: &str = "\0";
