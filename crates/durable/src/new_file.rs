@@ -60,6 +60,15 @@ impl NewFile {
         &self.path
     }
 
+    /// Has what was written so far on disk before more comes, so that the sync at the end, for
+    /// which everybody waits, is a short one.
+    ///
+    /// # Errors
+    /// [`Error::Io`]: bytes may be lost, and the file must be given up.
+    pub fn sync_so_far(&mut self) -> Result<(), Error> {
+        self.file.sync_data().map_err(|e| Error::new("sync", &self.path, e))
+    }
+
     /// Syncs the bytes and gives the file its name, unless the name is taken.
     ///
     /// # Errors

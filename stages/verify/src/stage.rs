@@ -30,7 +30,7 @@ fn pass_through(args: &Args, pipeline: &Pipeline) -> Result<Exit, Error> {
     let mut block = vec![0; BLOCK_BYTES];
     // The end goes out only once the whole is proved. In a pipe of a shell nobody may look at the
     // exit code, and whoever reads must not get a whole snapshot from a stage that refused it.
-    let mut held = Vec::with_capacity(BLOCK_BYTES);
+    let (mut held, mut held_bytes) = (vec![0; BLOCK_BYTES], 0);
     loop {
         let count = read(&mut source, &mut block)?;
         if count == 0 {
@@ -38,9 +38,9 @@ fn pass_through(args: &Args, pipeline: &Pipeline) -> Result<Exit, Error> {
         }
         must_look_right(&source, &block[..count], None)?;
         verifier.update(&block[..count])?;
-        pass_on(&mut sink, &held)?;
-        held.clear();
-        held.extend_from_slice(&block[..count]);
+        pass_on(&mut sink, &held[..held_bytes])?;
+        std::mem::swap(&mut block, &mut held);
+        held_bytes = count;
     }
     let digest = digest_of(&verifier);
     // Before anything is said about the bytes: are they all there? A stream that broke is not
@@ -63,7 +63,7 @@ fn pass_through(args: &Args, pipeline: &Pipeline) -> Result<Exit, Error> {
         all_compared(&facts)?;
     }
     say(&facts);
-    pass_on(&mut sink, &held)?;
+    pass_on(&mut sink, &held[..held_bytes])?;
     sink.hashed(digest);
     job.finish(Some(&source), sink, &facts)?;
     Ok(Exit::Ok)
@@ -107,15 +107,19 @@ fn digest_of(verifier: &Verifier) -> Digest {
     Digest { bytes, sha256: hex::encode(sha256) }
 }
 
+/// Fills the block; 0 is the end. Whole blocks begin where pages begin, which spares the verifier
+/// from gluing pages together.
 fn read(source: &mut Source, block: &mut [u8]) -> Result<usize, Error> {
-    loop {
-        match source.read(block) {
+    let mut filled = 0;
+    while filled < block.len() {
+        match source.read(&mut block[filled..]) {
+            Ok(0) => break,
+            Ok(count) => filled += count,
             Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
-            result => {
-                return result.map_err(|e| contract::Error::Stream(StreamError::Read(e)).into());
-            }
+            Err(e) => return Err(contract::Error::Stream(StreamError::Read(e)).into()),
         }
     }
+    Ok(filled)
 }
 
 /// The first block must not be the beginning of some other kind of file.

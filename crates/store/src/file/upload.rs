@@ -11,12 +11,17 @@ use bytes::Bytes;
 use durable::NewFile;
 use std::io::Write;
 
+/// So much is left to the file system before it is synced. A later sync has to be waited for by a
+/// whole run that has nothing else left to do.
+const UNSYNCED_BYTES_MAX: u64 = 16 << 20;
+
 pub(super) struct FileUpload {
     destination: FileDestination,
     key: String,
     /// Absent while a write is under way, and for good after one that failed.
     file: Option<NewFile>,
     tally: Tally,
+    unsynced_bytes: u64,
     acknowledged: Acknowledged,
 }
 
@@ -28,7 +33,7 @@ impl FileUpload {
         acknowledged: Acknowledged,
     ) -> Self {
         let (key, tally) = (key.to_owned(), Tally::new());
-        FileUpload { destination, key, file: Some(file), tally, acknowledged }
+        FileUpload { destination, key, file: Some(file), tally, unsynced_bytes: 0, acknowledged }
     }
 
     fn error(&self, operation: Operation, kind: ErrorKind) -> StoreError {
@@ -47,10 +52,18 @@ impl Upload for FileUpload {
         let mut file = self.take(Operation::Write)?;
         let length = block.len() as u64;
         self.tally.update(&block);
-        let written = io::blocking(move || match file.write_all(&block) {
-            Ok(()) => Ok(file),
-            Err(e) => Err(local("write", file.path(), e)),
+        self.unsynced_bytes += length;
+        let is_due = self.unsynced_bytes >= UNSYNCED_BYTES_MAX;
+        let written = io::blocking(move || {
+            file.write_all(&block).map_err(|e| local("write", file.path(), e))?;
+            if is_due {
+                file.sync_so_far().map_err(ErrorKind::Local)?;
+            }
+            Ok(file)
         });
+        if is_due {
+            self.unsynced_bytes = 0;
+        }
         self.file = Some(written.await.map_err(|kind| self.error(Operation::Write, kind))?);
         let before = self.acknowledged.bytes();
         self.acknowledged.add(length);
