@@ -228,7 +228,7 @@ pub struct Compress {
 
 impl Default for Compress {
     fn default() -> Self {
-        Compress { level: 3, threads: 2 }
+        Compress { level: 1, threads: 2 }
     }
 }
 

@@ -96,7 +96,7 @@ fn files_are_new_private_and_whole() {
 fn settings_come_from_the_command_line_then_the_environment_then_the_file() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("pipeline.toml");
-    let text = include_str!("../../../../pipeline.toml").replace("level = 3 ", "level = 5 ");
+    let text = include_str!("../../../../pipeline.toml").replace("level = 1 ", "level = 5 ");
     std::fs::write(&file, text).unwrap();
     let check = |args: &[&str], level: Option<&str>| {
         let mut command = crate::common::command(args);
