@@ -278,18 +278,18 @@ fn f51_a_configuration_is_right_or_refused() {
         with("\"replicate\", \"prune\"]", "\"replicate\"]").replace("[prune]", "[purge]");
     let s3 = "s3://user:hunter2@bucket/x";
     let cases: Vec<(&str, String, Vec<&str>)> = vec![
-        ("an unknown key", with("level = 3", "levle = 3"), vec![&name, "levle", "\"level\"?"]),
+        ("an unknown key", with("level = 1", "levle = 1"), vec![&name, "levle", "\"level\"?"]),
         ("an unknown table", no_prune, vec!["purge", "did you mean \"prune\"?"]),
         (
             "an unknown word",
             with("= \"when-comparable\"", "= \"when-compared\""),
             vec!["when-comparable"],
         ),
-        ("a wrong type", with("level = 3", "level = \"three\""), vec![&value, "\"three\""]),
-        ("a wrong number", with("level = 3", "level = 30"), vec!["level 30 is not from 1 to 19"]),
+        ("a wrong type", with("level = 1", "level = \"three\""), vec![&value, "\"three\""]),
+        ("a wrong number", with("level = 1", "level = 30"), vec!["level 30 is not from 1 to 19"]),
         ("no duration", with("\"26h\"", "\"26\""), vec!["\"26\" is not a duration", "\"26h\""]),
         ("no TOML", with("[compress]", "[compress"), vec![&table]),
-        ("a key twice", with("level = 3", "level = 3\nlevel = 4"), vec!["duplicate key"]),
+        ("a key twice", with("level = 1", "level = 1\nlevel = 4"), vec!["duplicate key"]),
         ("nothing", String::new(), vec!["the cluster has no name"]),
         ("comments only", "# nothing\n".into(), vec!["the cluster has no name"]),
         ("no text", "\u{0}\u{1}\u{2}".into(), vec!["pipeline.toml:1:"]),

@@ -150,9 +150,11 @@ fn f11_i03_a_name_appears_only_after_its_bytes_are_on_the_disk() {
         return;
     }
     let calls = "trace=write,pwrite64,fsync,fdatasync,linkat,link,rename,renameat,renameat2";
-    let wrapper = ["strace", "-f", "-qq", "-y", "-o", "trace", "-e", calls];
+        // A file for each thread: in one file, calls of several threads are torn apart.
+    fs::create_dir(site.path("traces")).unwrap();
+    let wrapper = ["strace", "-ff", "-qq", "-y", "-o", "traces/of", "-e", calls];
     let _ = under(&site, &wrapper, "lifeboat", &["run"]).code(0);
-    let trace = fs::read_to_string(site.path("trace")).unwrap();
+    let trace = traces(&site);
     let named = names_given(&trace);
     // Manifests and artifacts in two places, six receipts, the plan and the report.
     assert!(named.len() >= 2 * 2 + STEPS + 2, "{named:?}\n{trace}");
@@ -162,6 +164,18 @@ fn f11_i03_a_name_appears_only_after_its_bytes_are_on_the_disk() {
 }
 
 const STEPS: usize = 6;
+
+/// All calls, those of one thread after those of another, each behind the thread's number.
+fn traces(site: &Site) -> String {
+    let mut all = String::new();
+    for entry in fs::read_dir(site.path("traces")).unwrap() {
+        let path = entry.unwrap().path();
+        let thread = path.extension().unwrap().to_str().unwrap().to_owned();
+        let calls = fs::read_to_string(&path).unwrap();
+        all.extend(calls.lines().map(|line| format!("{thread} {line}\n")));
+    }
+    all
+}
 
 /// Where a file got its final name, and which.
 fn names_given(trace: &str) -> Vec<(usize, String)> {

@@ -8,6 +8,7 @@
 //! Does not: look at backups one by one, or ask any store for anything.
 
 use crate::error::Error;
+use crate::plans::Plans;
 use catalogue::DestinationCatalogue;
 use contract::Receipt;
 use contract::facts::ReplicateFacts;
@@ -43,6 +44,23 @@ pub(crate) fn must_list_what_was_stored(
         false => Ok(()),
         true => {
             Err(Error::NotListed { destination: destination.clone(), backup: facts.backup.clone() })
+        }
+    }
+}
+
+/// The backup of this run is the newest there is, whatever its date. If a policy would remove it,
+/// then its date, or today's, is wrong: a machine that begins at 1970 and then learns the time.
+pub(crate) fn must_not_remove_what_was_stored(
+    plans: &Plans,
+    stored: Option<&ReplicateFacts>,
+) -> Result<(), Error> {
+    let Some(facts) = stored else { return Ok(()) };
+    let is_own = |plan: &retention::Plan| plan.removals().iter().any(|d| d.id == facts.backup);
+    match plans.iter().find(|(_, plan)| is_own(plan)) {
+        None => Ok(()),
+        Some((destination, _)) => {
+            let (destination, backup) = (destination.clone(), facts.backup.clone());
+            Err(Error::OwnBackup { destination, backup })
         }
     }
 }

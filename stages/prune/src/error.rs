@@ -28,6 +28,10 @@ pub(crate) enum Error {
          was stored and read back in this run"
     )]
     NotListed { destination: String, backup: String },
+    #[error(
+        "nothing was removed: in destination {destination:?} the policy would remove {backup},          which was stored in this very run, so the clock must have stepped"
+    )]
+    OwnBackup { destination: String, backup: String },
     #[error("nothing was removed: destination {destination:?}: {refusal}")]
     Refused { destination: String, refusal: Box<Refusal> },
     #[error("{failed} of {planned} backups could not be removed: {why}")]
@@ -43,6 +47,7 @@ impl Error {
             Error::Unreadable { destination, .. }
             | Error::Clocks { destination, .. }
             | Error::NotListed { destination, .. }
+            | Error::OwnBackup { destination, .. }
             | Error::Refused { destination, .. } => Some(destination),
             _ => None,
         }
@@ -60,6 +65,7 @@ impl Failure for Error {
             Error::Unreadable { .. }
             | Error::Clocks { .. }
             | Error::NotListed { .. }
+            | Error::OwnBackup { .. }
             | Error::Refused { .. } => Exit::Refused,
             Error::NotRemoved { exit, .. } => *exit,
             Error::Print(_) => Exit::LocalDisk,
@@ -77,6 +83,10 @@ impl Failure for Error {
             }
             Error::Clocks { .. } => Some(
                 "set this machine's clock (chronyc tracking, timedatectl); then prune again".into(),
+            ),
+            Error::OwnBackup { .. } => Some(
+                "set this machine's clock (chronyc tracking, timedatectl); the next backup has the                  right date, and may be pruned by"
+                    .into(),
             ),
             Error::NotListed { .. } => {
                 Some("its listing is out of date or incomplete: prune again later".into())

@@ -63,9 +63,9 @@ async fn prune(
     }
     // Of two records of one backup that differ, one is wrong, and it may be the date.
     catalogue::mark_forks(&mut catalogues);
-    catalogue::mark_forks(&mut catalogues);
     failpoint::pass("prune.read");
     let plans = plans::make(pipeline, &catalogues, job.now(), args.allow_large_removal)?;
+    doubts::must_not_remove_what_was_stored(&plans, stored)?;
     if args.common.streams.run_dir.is_none() {
         print(args, &plans)?;
     }
