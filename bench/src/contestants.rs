@@ -12,7 +12,7 @@ use std::process::Command;
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/script.sh");
 /// As many threads as Lifeboat's own compressor has by default.
-const ZSTD_ARGUMENTS: &str = "-q -3 -T2 -c";
+const ZSTD_ARGUMENTS: &str = "-q -1 -T2 -c";
 
 /// One way to back up etcd.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

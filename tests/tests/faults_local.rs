@@ -150,7 +150,7 @@ fn f11_i03_a_name_appears_only_after_its_bytes_are_on_the_disk() {
         return;
     }
     let calls = "trace=write,pwrite64,fsync,fdatasync,linkat,link,rename,renameat,renameat2";
-        // A file for each thread: in one file, calls of several threads are torn apart.
+    // A file for each thread: in one file, calls of several threads are torn apart.
     fs::create_dir(site.path("traces")).unwrap();
     let wrapper = ["strace", "-ff", "-qq", "-y", "-o", "traces/of", "-e", calls];
     let _ = under(&site, &wrapper, "lifeboat", &["run"]).code(0);

@@ -162,6 +162,26 @@ fn f39_a_clock_that_steps_while_a_backup_is_made_does_it_no_harm() {
     let _ = place.lifeboat(&["fetch", &list[0], "-o", "stepped.db"]).code(0);
 }
 
+/// A machine that begins in 1976 and learns the time while it makes a backup gives it a date that
+/// makes it the oldest of all, and prune a clock that every store agrees with.
+#[test]
+fn f39_i11_i01_a_run_never_prunes_what_it_has_just_stored() {
+    let test = "f39_i11_i01_a_run_never_prunes_what_it_has_just_stored";
+    let Some(scene) = or_skip(test, StoreScene::small()) else { return };
+    let place = with_backups(&scene, "past", 3);
+    let file = scene.site.path("clock_of_the_past");
+    fs::write(&file, (-86_400 * 18_000).to_string()).unwrap();
+    let step = file.clone();
+    place.front.script_with(Vec::new(), move |call, _| {
+        if call.operation == PutObject {
+            fs::write(&step, "0").unwrap();
+        }
+    });
+    let ran = place.command("lifeboat").arg("run").env(CLOCK_FILE, &file).output().unwrap();
+    let _ = Ran::of(&ran).code(50).said("which was stored in this very run");
+    assert_eq!(place.holds(4), Ok(()));
+}
+
 /// A fetch that must fail, or go on to the next copy, and leave no file but the right one.
 fn fetch(place: &Place<'_>, scene: &StoreScene, file: &str, more: &[&str]) -> Ran {
     let output = scene.site.path(file);

@@ -57,7 +57,9 @@ mod tests {
         let mut pipeline = Pipeline::default();
         for n in 0..buckets {
             let url = format!("s3://bucket-{n}");
-            pipeline.destinations.insert(format!("d{n}"), Destination { url, ..Default::default() });
+            pipeline
+                .destinations
+                .insert(format!("d{n}"), Destination { url, ..Default::default() });
         }
         pipeline
     }

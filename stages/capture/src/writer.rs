@@ -4,7 +4,8 @@
 //! read from etcd and ask for HashKV. Between them is a queue of a few megabytes: capture is not
 //! the place to hold a snapshot back, `replicate` is.
 //!
-//! Invariant: etcd's digest is written only if it is that of every byte written before it.
+//! Invariant: etcd's digest is written only if it is that of every byte written before it, or if a
+//! `verify` later in the run is going to compare the two.
 
 use crate::flaw::Flaw;
 use crate::order::DIGEST_BYTES;
