@@ -44,18 +44,19 @@ const LAST_BACKUP: &str = "last-backup.json";
 /// stop a backup from being made; then the one that this machine made last counts, as far as it
 /// knows, so that another etcd cannot slip in behind a destination's bad moment.
 pub(crate) fn previous(common: &Common, home: &Path) -> Option<Previous> {
-    let (seen, is_dark) = match read_catalogue_within(common, LOOK_LIMIT) {
+    let (seen, is_new) = match read_catalogue_within(common, LOOK_LIMIT) {
         Ok(catalogue) => {
             let is_dark = catalogue.destinations.iter().any(|d| d.problem.is_some());
-            (newest(&catalogue), is_dark)
+            (newest(&catalogue), !is_dark && catalogue.copies().next().is_none())
         }
         Err(e) => {
             tracing::warn!("the destinations could not be read before the run: {e}");
-            (None, true)
+            (None, false)
         }
     };
-    // Destinations that can be read and are empty are a new beginning.
-    seen.or_else(|| if is_dark { remembered(home) } else { None })
+    // Only destinations that can all be read and are all empty are a new beginning. Backups of which
+    // none can be trusted are not.
+    seen.or_else(|| if is_new { None } else { remembered(home) })
 }
 
 fn remembered(home: &Path) -> Option<Previous> {

@@ -112,6 +112,13 @@ impl Failure for Error {
     }
 }
 
+/// Stages that let others go first where they share the processors: etcd, as on a node of a control
+/// plane, and the two stages that drain it, for which its read transaction waits. The way back is
+/// in no such list: whoever restores is in a hurry.
+const GIVE_WAY: [&str; 4] = ["compress", "encrypt", "replicate", "prune"];
+/// How much less of a busy processor they ask for.
+const NICENESS: i32 = 5;
+
 struct Run {
     dir: RunDir,
     plan: Plan,
@@ -135,6 +142,10 @@ impl Job {
     /// When the run directory is unusable or its plan does not have this stage.
     pub fn open(stage: &str, streams: &StreamArgs, clock: Clock) -> Result<Self, Error> {
         let run = streams.run_dir.as_deref().map(|path| open_run(path, stage)).transpose()?;
+        if run.is_some() && GIVE_WAY.contains(&stage) {
+            // Where the system refuses, everything is as fair as before.
+            let _ = rustix::process::nice(NICENESS);
+        }
         failpoint::pass("job.opened");
         Ok(Job {
             stage: stage.to_owned(),

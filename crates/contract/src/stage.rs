@@ -51,17 +51,6 @@ pub struct StreamArgs {
     pub output: Option<PathBuf>,
 }
 
-/// The stage that etcd waits for: while it reads, etcd's read transaction is open.
-const READS_ETCD: &str = "capture";
-/// How much less of a busy processor the other stages ask for.
-const NICENESS: i32 = 5;
-
-/// Lets etcd, and the stage that drains it, go first where they share the processors with us, as on
-/// a node of a control plane. Where the system refuses, everything is as fair as before.
-fn give_way() {
-    let _ = rustix::process::nice(NICENESS);
-}
-
 /// Runs a stage: private umask, working directory, logs, then `run`, whose error is reported
 /// here and nowhere else.
 pub fn stage_main<T: Into<ExitCode>, E: Failure>(
@@ -69,9 +58,6 @@ pub fn stage_main<T: Into<ExitCode>, E: Failure>(
     args: &StageArgs,
     run: impl FnOnce() -> Result<T, E>,
 ) -> ExitCode {
-    if args.streams.run_dir.is_some() && stage != READS_ETCD {
-        give_way();
-    }
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     crate::init_logs(args.log, stage);
     if let Err(failure) = crate::enough_files() {

@@ -180,7 +180,10 @@ async fn leftover(
     let is_old = |info: &ObjectInfo| {
         info.modified.is_none_or(|at| now.as_second() - at.as_second() >= LEFT_SECONDS_MIN)
     };
-    for info in listed.iter().take(LEFT_MAX) {
+    let is_ours = |info: &&ObjectInfo| {
+        info.key.strip_prefix(folder).and_then(|name| name.strip_prefix('/')).is_some_and(is_probe)
+    };
+    for info in listed.iter().filter(is_ours).take(LEFT_MAX) {
         let refused = match is_old(info) {
             true => destination.delete(&info.key).await.err(),
             false => continue,
@@ -190,6 +193,13 @@ async fn leftover(
         }
     }
     Ok(None)
+}
+
+/// Whether an object of this name was made by a probe: a ULID, and perhaps what it was for.
+fn is_probe(name: &str) -> bool {
+    let (id, purpose) = name.split_once('-').unwrap_or((name, ""));
+    let is_id = id.len() == 26 && id.bytes().all(|b| b.is_ascii_alphanumeric());
+    is_id && purpose.bytes().all(|b| b.is_ascii_lowercase())
 }
 
 /// As an artifact is written, so that storage class and encryption are asked for.

@@ -1,6 +1,6 @@
 //! What can go wrong.
 
-use contract::{Blame, Exit, Failure};
+use contract::{Blame, Exit, Failure, Tally};
 use snapshot::{ErrorClass, VerifyError};
 use std::path::PathBuf;
 
@@ -18,6 +18,8 @@ pub(crate) enum Error {
     Unsound(#[from] VerifyError),
     #[error("the snapshot has SHA-256 {found}, expected {expected}")]
     AnotherSnapshot { expected: String, found: String },
+    #[error("{read} were proved, but {wrote} were passed on")]
+    Altered { read: Tally, wrote: Tally },
     #[error("member {member} was not compared with the snapshot: {why}")]
     NotCompared { member: String, why: String },
     #[error("cannot print the result")]
@@ -36,7 +38,9 @@ impl Failure for Error {
                 ErrorClass::Local => Exit::LocalDisk,
                 ErrorClass::Misuse => Exit::Bug,
             },
-            Error::SomethingElse { .. } | Error::AnotherSnapshot { .. } => Exit::Corrupt,
+            Error::SomethingElse { .. } | Error::AnotherSnapshot { .. } | Error::Altered { .. } => {
+                Exit::Corrupt
+            }
             Error::NotCompared { .. } => Exit::Transient,
             Error::Print(_) => Exit::LocalDisk,
         }
@@ -49,6 +53,7 @@ impl Failure for Error {
             Error::File { source: e, .. } | Error::Unsound(e) => e.hint().map(str::to_owned),
             Error::SomethingElse { next, .. } => Some((*next).to_owned()),
             Error::AnotherSnapshot { .. } => Some("take another copy of the backup".into()),
+            Error::Altered { .. } => Some("test the memory of this machine".into()),
             Error::NotCompared { .. } => Some(
                 "run again, or set verify.hashkv = \"when-comparable\" in pipeline.toml".into(),
             ),

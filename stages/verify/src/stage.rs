@@ -64,9 +64,16 @@ fn pass_through(args: &Args, pipeline: &Pipeline) -> Result<Exit, Error> {
     }
     say(&facts);
     pass_on(&mut sink, &held[..held_bytes])?;
+    must_be_passed_on(&source, &sink)?;
     sink.hashed(digest);
     job.finish(Some(&source), sink, &facts)?;
     Ok(Exit::Ok)
+}
+
+/// What was proved has been read, and what is stored was written: memory lies between the two.
+fn must_be_passed_on(source: &Source, sink: &Sink) -> Result<(), Error> {
+    let (read, wrote) = (source.tally(), sink.written().tally());
+    if read == wrote { Ok(()) } else { Err(Error::Altered { read, wrote }) }
 }
 
 fn pass_on(sink: &mut Sink, bytes: &[u8]) -> Result<(), Error> {
