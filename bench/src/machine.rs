@@ -17,7 +17,7 @@ pub(crate) fn setting(etcd: &EtcdVersion, content: Content) -> Result<Setting, E
         cpu: cpu(),
         cores: std::thread::available_parallelism().map_or(1, usize::from),
         memory_bytes: memory_bytes(),
-        kernel: rustix::system::uname().release().to_string_lossy().into_owned(),
+        kernel: kernel(),
         content,
     })
 }
@@ -28,6 +28,12 @@ fn etcd_version(etcd: &EtcdVersion) -> Result<String, Error> {
     let said = String::from_utf8_lossy(&output.stdout);
     let version = said.lines().next().and_then(|line| line.rsplit(' ').next());
     Ok(version.unwrap_or(etcd.label).to_owned())
+}
+
+/// Such as 6.18: what is behind names a build, and with it a machine.
+fn kernel() -> String {
+    let release = rustix::system::uname().release().to_string_lossy().into_owned();
+    release.split('.').take(2).collect::<Vec<_>>().join(".")
 }
 
 fn cpu() -> String {
