@@ -381,3 +381,20 @@ fn difference(told: Timestamp, before: Timestamp, after: Timestamp) -> i64 {
         0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::is_probe;
+
+    #[test]
+    fn what_no_probe_has_made_is_not_taken_for_left_over() {
+        let id = "01m7x1rk690000000000000000";
+        for ours in [id.to_owned(), format!("{id}-altered"), format!("{id}-parts")] {
+            assert!(is_probe(&ours), "{ours}");
+        }
+        let artifact = format!("20261120T021400Z-{id}.db.zst.age");
+        for other in ["", "notes", &format!("daily/{id}"), &format!("{id}.json"), &artifact] {
+            assert!(!is_probe(other), "{other}");
+        }
+    }
+}

@@ -89,10 +89,13 @@ async fn f30_a_writer_that_may_not_delete_leaves_one_object_for_ever() {
     let wants = Some(Checksum::Full);
     let (fake, destination) = fake(Quirks { wants, ..Quirks::default() }, Checksum::Full).await;
     fake.fail("delete", ALWAYS, false, refusal(403, "AccessDenied"));
-    for name in ["a", "b", "c"] {
+    let id = |n: u32| format!("01m7x1rk6900000000000000{n:02}");
+    let first = format!("demo/lifeboat-check/{}", id(0));
+    for name in [id(0), id(1), id(2)] {
+        let name = name.as_str();
         let probe = try_out(&destination, name).await;
         assert_eq!((weak(&probe), failed(&probe)), (vec![], vec![]), "{name}: {probe:?}");
-        assert_eq!(probe.left.as_deref(), Some("demo/lifeboat-check/a"));
+        assert_eq!(probe.left.as_deref(), Some(first.as_str()));
         assert_eq!(fake.objects().len(), 1, "{:?}", fake.objects());
     }
 }
