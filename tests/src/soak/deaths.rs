@@ -42,18 +42,20 @@ impl World {
     /// When the run fails.
     #[must_use]
     pub fn points(&mut self, program: &str, arguments: &[&str]) -> Vec<String> {
-        let (ran, points) = self.traced(program, arguments, None);
+        let (ran, mut points) = self.traced(program, arguments, None);
         assert_eq!(ran.code, 0, "{}\n{}", ran.stdout, ran.stderr);
-        points
+        points.sort_by_key(|(number, _)| *number);
+        points.into_iter().map(|(_, place)| place).collect()
     }
 
     /// Carries out `lifeboat ARGUMENTS`, in which the program dies. None when it lived.
     #[must_use]
     pub fn die(&mut self, death: &Death, arguments: &[&str]) -> (Ran, Option<String>) {
         let (ran, points) = self.traced(&death.program, arguments, Some(death));
-        let number = usize::try_from(death.number).unwrap_or(usize::MAX);
-        let place = points.get(number - 1).cloned();
-        (ran, place)
+        // Threads pass points at the same time: one may be killed before its line is written, so
+        // that the lines cannot be counted.
+        let place = points.into_iter().find(|(number, _)| *number == death.number);
+        (ran, place.map(|(_, place)| place))
     }
 
     fn traced(
@@ -61,7 +63,7 @@ impl World {
         program: &str,
         arguments: &[&str],
         death: Option<&Death>,
-    ) -> (Ran, Vec<String>) {
+    ) -> (Ran, Vec<(u64, String)>) {
         let trace = self.site.path("trace");
         // There is none before the first run.
         let _ = std::fs::remove_file(&trace);
@@ -75,7 +77,11 @@ impl World {
         let text = std::fs::read_to_string(&trace).unwrap_or_default();
         let own = |line: &str| {
             let mut words = line.split(' ');
-            (words.next() == Some(program)).then(|| words.nth(1).unwrap_or_default().to_owned())
+            if words.next() != Some(program) {
+                return None;
+            }
+            let number = words.next()?.parse().ok()?;
+            Some((number, words.next()?.to_owned()))
         };
         (Ran::of(&output), text.lines().filter_map(own).collect())
     }
