@@ -50,8 +50,14 @@ pub(crate) fn fetch(common: &Common, args: &FetchArgs) -> Result<ExitCode, Error
             return Ok(Exit::Ok.into());
         };
         last = outcome.code;
-        let (causes, hint) = (&cause.causes, &cause.hint);
-        let goes_on = copies.peek().is_some() && another_copy_may_help(&outcome);
+        let may_help = another_copy_may_help(&outcome);
+        let goes_on = copies.peek().is_some() && may_help;
+        let causes = &cause.causes;
+        let hint = match may_help && !goes_on && args.from.is_none() {
+            // The stage knows of one destination; here all of them have been tried.
+            true => NO_COPY_LEFT,
+            false => &cause.hint,
+        };
         let what = format!(
             "{backup} could not be brought back from {destination}: {} failed: {}",
             cause.stage, cause.message
@@ -67,6 +73,9 @@ pub(crate) fn fetch(common: &Common, args: &FetchArgs) -> Result<ExitCode, Error
     }
     Ok(ExitCode::from(last))
 }
+
+const NO_COPY_LEFT: &str =
+    "no copy of it is left to try: `lifeboat list` shows older backups; fetch one by its name";
 
 /// How large the file will be.
 fn bytes_of(manifest: &Manifest, raw: bool) -> u64 {

@@ -38,7 +38,7 @@ fn recipients(args: &Args, report: &mut CheckReport) {
         Err(e) => return report.failed("recipients", &e),
     };
     let names = recipients.names();
-    let detail = format!("{}: {}", names.len(), names.join(", "));
+    let detail = format!("recipients, {}: {}", names.len(), names.join(", "));
     report.add(match names.len() {
         1 => Finding::warning(
             "recipients",
