@@ -233,3 +233,72 @@ pub struct PruneFacts {
     /// How many backups each destination keeps.
     pub kept: BTreeMap<String, usize>,
 }
+
+/// What `restore` wrote.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RestoreFacts {
+    /// Id of the new cluster, in hex.
+    pub cluster_id: String,
+    /// The token that its ids are made of. All members of one restore have the same.
+    pub token: String,
+    /// `--initial-cluster` of the new cluster.
+    pub initial_cluster: String,
+    /// The members whose directories were written.
+    pub members: Vec<RestoredMember>,
+    /// Revision that a server started on them is at.
+    pub revision: i64,
+    /// Revision of the snapshot.
+    pub snapshot_revision: i64,
+    /// How far the revision was raised.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bump: Option<i64>,
+    /// Compact revision that a server started on them has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compact_revision: Option<i64>,
+    /// HashKV that a server started on them answers; none where no key is live.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hashkv: Option<RestoredHashKv>,
+    /// Live keys.
+    pub keys_live: u64,
+    /// Length of the database in bytes.
+    pub db_bytes: u64,
+    /// Whether it holds objects of Kubernetes.
+    pub is_kubernetes: bool,
+    /// What was put right, dropped or made, one sentence each.
+    pub notes: Vec<String>,
+    /// Live values that Kubernetes encrypted, by provider and key name such as `aescbc:v1:key1`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub encryption_at_rest: BTreeMap<String, u64>,
+    /// How long each phase took (`read`, `build`, `prove`, `publish`), in milliseconds.
+    pub phases_ms: BTreeMap<String, u64>,
+}
+
+/// One directory that `restore` wrote.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RestoredMember {
+    /// The member's name.
+    pub name: String,
+    /// Its id in the new cluster, in hex.
+    pub id: String,
+    /// Where its peers reach it.
+    pub peer_urls: Vec<String>,
+    /// Its data directory.
+    pub data_dir: String,
+    /// Its WAL directory, where that lies elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wal_dir: Option<String>,
+    /// Where what was there before has gone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub moved_aside: Vec<String>,
+}
+
+/// HashKV with what it depends on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RestoredHashKv {
+    /// The revision to ask for.
+    pub revision: i64,
+    /// The compact revision under which it holds.
+    pub compact_revision: i64,
+    /// The hash.
+    pub hash: u32,
+}

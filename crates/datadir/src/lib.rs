@@ -1,0 +1,1 @@
+//! An etcd member's data directory, written and proved.

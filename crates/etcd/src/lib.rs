@@ -1,0 +1,1 @@
+//! The connection to a live etcd, and what is asked of it.

@@ -1,0 +1,3 @@
+//! `lifeboat-adopt`.
+
+fn main() {}

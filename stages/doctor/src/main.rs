@@ -1,0 +1,3 @@
+//! `lifeboat-doctor`.
+
+fn main() {}

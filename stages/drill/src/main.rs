@@ -1,0 +1,3 @@
+//! `lifeboat-drill`.
+
+fn main() {}

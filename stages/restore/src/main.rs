@@ -1,0 +1,3 @@
+//! `lifeboat-restore`.
+
+fn main() {}
