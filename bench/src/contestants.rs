@@ -48,8 +48,8 @@ impl Contestant {
 #[derive(Debug)]
 pub(crate) struct Tools {
     pub(crate) etcd: EtcdVersion,
-    age: PathBuf,
-    zstd: PathBuf,
+    pub(crate) age: PathBuf,
+    pub(crate) zstd: PathBuf,
 }
 
 impl Tools {

@@ -16,6 +16,7 @@ mod machine;
 mod measure;
 mod profile;
 mod report;
+mod restore;
 mod results;
 mod scenes;
 mod statistics;
@@ -49,6 +50,9 @@ struct Arguments {
     /// Megabytes of the databases of `memory`.
     #[arg(long, env = "BENCH_SIZES", value_delimiter = ',', default_values_t = [100, 2000])]
     sizes: Vec<usize>,
+    /// Megabytes of the databases of `restore`.
+    #[arg(long, env = "BENCH_RESTORE_SIZES", value_delimiter = ',', default_values_t = [500, 2000])]
+    restore_sizes: Vec<usize>,
     /// Megabytes a second of the slow link.
     #[arg(long, env = "BENCH_LINK_MB", default_value_t = 20.0)]
     link_mb: f64,
@@ -68,6 +72,8 @@ enum Scene {
     Memory,
     /// A destination behind a slow link.
     SlowLink,
+    /// The way back, beside the script's.
+    Restore,
 }
 
 fn rounds(text: &str) -> Result<usize, String> {
@@ -101,7 +107,7 @@ fn run(arguments: &Arguments) -> Result<bool, Error> {
     }
     let _lock = lock(&dir)?;
     let stage = Stage::open(&dir, arguments.rounds)?;
-    for scene in [Scene::Compare, Scene::Memory, Scene::SlowLink] {
+    for scene in [Scene::Compare, Scene::Memory, Scene::SlowLink, Scene::Restore] {
         if arguments.scenes.is_empty() || arguments.scenes.contains(&scene) {
             play(scene, arguments, &stage, &mut results)?;
             results.save(&path)?;
@@ -127,6 +133,11 @@ fn play(
         Scene::SlowLink => {
             let rate = arguments.link_mb * 1e6;
             results.slow_link = Some(stage.slow_link(arguments.mb, rate)?);
+        }
+        Scene::Restore => {
+            for mb in &arguments.restore_sizes {
+                results.restore.insert(*mb, stage.restore(*mb)?);
+            }
         }
     }
     Ok(())

@@ -7,6 +7,7 @@
 
 use crate::contestants::Contestant;
 use crate::profile::{StageUse, capture_seconds};
+use crate::restore;
 use crate::results::{Compare, Memory, Results, Setting, SlowLink, Staged};
 use crate::statistics::Spread;
 use crate::summary::{Metric, Summary};
@@ -46,7 +47,7 @@ pub(crate) fn tables(results: &Results) -> String {
     if let Some(scene) = &results.slow_link {
         text += &link_table(scene);
     }
-    text
+    text + &restore::table(&results.restore)
 }
 
 /// What was to be reached, and whether it was.
@@ -57,6 +58,7 @@ pub(crate) fn verdicts(results: &Results) -> Vec<Verdict> {
     }
     all.extend(results.memory.iter().flat_map(|(mb, memory)| thrift(*mb, memory)));
     all.extend(results.slow_link.iter().flat_map(patience));
+    all.extend(results.restore.iter().flat_map(|(mb, scene)| restore::verdicts(*mb, scene)));
     all
 }
 
@@ -112,7 +114,7 @@ fn patience(scene: &SlowLink) -> [Verdict; 2] {
     ]
 }
 
-fn within_memory(peak: u64, when: &str) -> Verdict {
+pub(crate) fn within_memory(peak: u64, when: &str) -> Verdict {
     let (has, may) = (mib(peak), mib(MEMORY_BYTES_MAX));
     Verdict {
         reached: peak <= MEMORY_BYTES_MAX,
@@ -121,7 +123,7 @@ fn within_memory(peak: u64, when: &str) -> Verdict {
     }
 }
 
-fn heading(title: &str, setting: &Setting) -> String {
+pub(crate) fn heading(title: &str, setting: &Setting) -> String {
     format!(
         "\n### {title}\n\nLifeboat {}, etcd {}, database of {} MB ({} records); {} × {}, {} GB of memory, \
          Linux {}; {}.\n\n",

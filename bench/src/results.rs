@@ -9,6 +9,7 @@ use crate::contestants::Contestant;
 use crate::database::Content;
 use crate::measure::Measured;
 use crate::profile::StageUse;
+use crate::restore::Restore;
 use crate::summary::Summary;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -29,6 +30,9 @@ pub(crate) struct Results {
     pub(crate) memory: BTreeMap<usize, Memory>,
     /// Lifeboat with a destination behind a slow link.
     pub(crate) slow_link: Option<SlowLink>,
+    /// The way back, by the megabytes asked for.
+    #[serde(default)]
+    pub(crate) restore: BTreeMap<usize, Restore>,
 }
 
 /// When and on what a scene ran.
@@ -102,7 +106,13 @@ pub(crate) struct SlowLink {
 
 impl Default for Results {
     fn default() -> Self {
-        Results { version: VERSION, compare: None, memory: BTreeMap::new(), slow_link: None }
+        Results {
+            version: VERSION,
+            compare: None,
+            memory: BTreeMap::new(),
+            slow_link: None,
+            restore: BTreeMap::new(),
+        }
     }
 }
 

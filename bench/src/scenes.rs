@@ -44,7 +44,7 @@ impl Stage {
         })
     }
 
-    fn database(&self, mb: usize) -> Result<(Database, Setting), Error> {
+    pub(crate) fn database(&self, mb: usize) -> Result<(Database, Setting), Error> {
         let database = Database::open(&self.dir.join("data"), &self.tools.etcd, mb)?;
         let setting = machine::setting(&self.tools.etcd, database.content.clone())?;
         Ok((database, setting))

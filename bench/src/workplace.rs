@@ -19,6 +19,7 @@ pub(crate) const DESTINATIONS: [&str; 2] = ["region-a", "region-b"];
 #[derive(Debug)]
 pub(crate) struct Workplace {
     dir: PathBuf,
+    keys: PathBuf,
     recipients: String,
 }
 
@@ -34,7 +35,7 @@ impl Workplace {
             let output = lifeboat_tests::run(command.arg("keygen").arg(keys.join(name)))?;
             recipients.push_str(&String::from_utf8_lossy(&output.stdout));
         }
-        let work = Workplace { dir: dir.join("work"), recipients };
+        let work = Workplace { dir: dir.join("work"), keys, recipients };
         work.clear()?;
         Ok(work)
     }
@@ -63,6 +64,11 @@ impl Workplace {
 
     pub(crate) fn recipients(&self) -> PathBuf {
         self.path("keys/recipients.txt")
+    }
+
+    /// The private half of the first key.
+    pub(crate) fn identity(&self) -> PathBuf {
+        self.keys.join("identity.txt")
     }
 
     /// What the run says.
