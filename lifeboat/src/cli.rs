@@ -1,11 +1,15 @@
 //! The verbs and their arguments.
 
+use crate::adopt::AdoptArgs;
+use crate::doctor::{self, DoctorArgs};
+use crate::drill;
 use crate::error::Error;
+use crate::restore::RestoreArgs;
 use clap::{Args, Parser, Subcommand};
 use contract::{COMMON_HEADING, LogFormat};
 use std::ffi::OsString;
 use std::io::IsTerminal;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Backs up etcd and brings it back. Exit 0 means restorable.
 #[derive(Debug, Parser)]
@@ -27,7 +31,9 @@ Begin with:
   lifeboat run --dry-run               what would be done?
   lifeboat run                         make a backup
   lifeboat status                      am I safe?
+  lifeboat doctor                      what is the matter with the cluster?
   lifeboat fetch -o snapshot.db        bring the newest backup back to a file
+  lifeboat restore --plan              how to bring the cluster back, step by step
 
 Each stage is also a command of its own: lifeboat capture, verify, compress, encrypt, replicate,
 prune. Any other word runs the program lifeboat-WORD. Exit codes: docs/exit-codes.md.";
@@ -102,6 +108,16 @@ impl Common {
         std::path::absolute(&path).map_err(|source| Error::Directory { path, source })
     }
 
+    /// The configuration's path, if a command that is printed has to name it: it is not where it is
+    /// looked for.
+    pub(crate) fn config_to_name(&self) -> Result<Option<PathBuf>, Error> {
+        let is_usual = |path: &PathBuf| CONFIG_PLACES.iter().any(|usual| path == Path::new(usual));
+        match self.config.as_ref().filter(|path| !is_usual(path)) {
+            Some(_) => self.config_path().map(Some),
+            None => Ok(None),
+        }
+    }
+
     /// Loads it.
     pub(crate) fn pipeline(&self) -> Result<config::Pipeline, Error> {
         Ok(config::Pipeline::load(Some(&self.config_path()?))?)
@@ -146,6 +162,18 @@ pub(crate) enum Verb {
     /// Bring one backup back to a file: fetch, decrypt, decompress, verify
     #[command(after_help = AFTER_FETCH)]
     Fetch(FetchArgs),
+    /// Bring a backup back to a data directory that etcd starts from, or print the whole recovery
+    #[command(after_help = crate::restore::AFTER)]
+    Restore(Box<RestoreArgs>),
+    /// Make backups of files that other tools made: proved, compressed, encrypted, stored
+    #[command(after_help = crate::adopt::AFTER)]
+    Adopt(AdoptArgs),
+    /// Rehearse a restore: prove a backup in a scratch directory, and mark it
+    #[command(after_help = drill::AFTER)]
+    Drill(drill::DrillArgs),
+    /// Look at a sick cluster: which case is it, restore or not, what to type
+    #[command(after_help = doctor::AFTER)]
+    Doctor(Box<DoctorArgs>),
     /// Run a program of your own as a step of a run, with a receipt
     Wrap(WrapArgs),
     /// Write a commented pipeline.toml to begin with

@@ -29,7 +29,7 @@ const PROXIES: [&str; 7] =
 /// The variables of this process that `stage` may see.
 pub(crate) fn of(stage: &str) -> impl Iterator<Item = (std::ffi::OsString, std::ffi::OsString)> {
     let own: &[&[&str]] = match stage {
-        "capture" => &[&FOR_ETCD],
+        "capture" | "doctor" => &[&FOR_ETCD],
         "decrypt" => &[&FOR_KEYS],
         "replicate" | "prune" | "fetch" | "catalogue" => &[&FOR_STORES, &PROXIES],
         "notify" => &[&PROXIES],

@@ -9,6 +9,8 @@ pub(crate) enum Error {
     #[error(transparent)]
     Config(#[from] config::Error),
     #[error(transparent)]
+    Restore(#[from] crate::restore::Error),
+    #[error(transparent)]
     RunDir(#[from] contract::RunDirError),
     #[error(transparent)]
     Stage(#[from] contract::Error),
@@ -26,6 +28,14 @@ pub(crate) enum Error {
     NoDirectory { file: PathBuf, directory: PathBuf },
     #[error("{} has too little room: {needed} bytes are needed and {free} are free", directory.display())]
     NoRoom { directory: PathBuf, needed: u64, free: u64 },
+    #[error("cannot read {}", path.display())]
+    NoFile { path: PathBuf, source: io::Error },
+    #[error("{} is not a file", .0.display())]
+    NotAFile(PathBuf),
+    #[error("{} would be of {taken_at}, which cannot be", path.display())]
+    OddTime { path: PathBuf, taken_at: jiff::Timestamp },
+    #[error("--taken-at and --name are for one file")]
+    OneFile,
     #[error("cannot start {program:?}")]
     Start { program: String, source: io::Error },
     #[error("cannot make a pipe")]
@@ -64,6 +74,10 @@ pub(crate) enum Error {
     CannotUndo { backup: String, program: String },
     #[error("{}", unfit(.0))]
     Unfit(Box<contract::Finding>),
+    #[error("there is no etcd here, and three members of it are wanted")]
+    NoEtcd,
+    #[error("no free port on loopback")]
+    NoPort(#[source] io::Error),
     #[error("cannot write the output")]
     Output(#[source] io::Error),
 }
@@ -72,6 +86,7 @@ impl Failure for Error {
     fn exit(&self) -> Exit {
         match self {
             Error::Config(e) => e.exit(),
+            Error::Restore(e) => e.exit(),
             Error::RunDir(e) => e.exit(),
             Error::Stage(e) => e.exit(),
             Error::File(durable::Error::AlreadyExists(_)) => Exit::Usage,
@@ -81,7 +96,10 @@ impl Failure for Error {
             Error::NoConfig | Error::UnknownProgram(_) => Exit::Config,
             Error::Directory { .. } | Error::NoDirectory { .. } => Exit::Usage,
             Error::NoProgram(_) | Error::UnknownVerb { .. } => Exit::Usage,
-            Error::Ambiguous { .. } => Exit::Usage,
+            Error::Ambiguous { .. } | Error::OneFile | Error::NoFile { .. } => Exit::Usage,
+            Error::NotAFile(_) | Error::OddTime { .. } => Exit::Usage,
+            Error::NoEtcd => Exit::Config,
+            Error::NoPort(_) => Exit::Transient,
             Error::Start { source, .. } if is_missing(source) => Exit::Config,
             Error::Start { .. } | Error::Garbled { .. } => Exit::Bug,
             Error::Busy { .. } => Exit::Busy,
@@ -105,6 +123,7 @@ impl Failure for Error {
     fn hint(&self) -> Option<String> {
         match self {
             Error::Config(e) => e.hint(),
+            Error::Restore(e) => e.hint(),
             Error::RunDir(e) => e.hint(),
             Error::Stage(e) => e.hint(),
             Error::File(e) => e.hint().map(str::to_owned),
@@ -122,6 +141,12 @@ impl Failure for Error {
             }
             Error::Directory { .. } => Some("name a directory that exists with -C".into()),
             Error::NoDirectory { .. } => Some("make it first, or choose another place".into()),
+            Error::NoFile { .. } => Some("check its name, and that this user may read it".into()),
+            Error::NotAFile(_) => Some("name the files in it".into()),
+            Error::OddTime { .. } => Some(
+                "say when it was taken, such as --taken-at 2026-11-20T02:14:00Z".into(),
+            ),
+            Error::OneFile => Some("adopt that one by itself".into()),
             Error::NoRoom { .. } => Some("make room, or choose another place".into()),
             Error::Program { .. } => Some("look at what it said above".into()),
             Error::Killed { .. } => {
@@ -159,6 +184,7 @@ impl Failure for Error {
                  other one must write what it read"
             )),
             Error::Unfit(finding) => finding.next.clone(),
+            Error::NoEtcd => Some("install etcd, or name its program with --etcd".into()),
             Error::NotRead { .. } => Some("a step must read its input to the end".into()),
             _ => None,
         }

@@ -5,9 +5,12 @@
 //! started with just the environment that its job needs. `lifeboat VERB` for a verb that is not
 //! known here runs `lifeboat-VERB`, as git does.
 
+mod adopt;
 mod chain;
 mod check;
 mod cli;
+mod doctor;
+mod drill;
 mod environment;
 mod error;
 mod fetch;
@@ -17,8 +20,10 @@ mod lock;
 mod notify;
 mod papers;
 mod planning;
+mod restore;
 mod run;
 mod views;
+mod way_back;
 mod wrap;
 
 use clap::Parser;
@@ -54,6 +59,10 @@ fn dispatch(cli: &Cli) -> Result<ExitCode, Error> {
         Verb::Show(args) => views::show(common, args).map(ExitCode::from),
         Verb::Status(args) => views::status(common, args).map(ExitCode::from),
         Verb::Fetch(args) => fetch::fetch(common, args),
+        Verb::Restore(args) => restore::restore(common, args),
+        Verb::Adopt(args) => adopt::adopt(common, args),
+        Verb::Doctor(args) => doctor::doctor(common, args),
+        Verb::Drill(args) => drill::drill(common, args),
         Verb::Wrap(args) => wrap::wrap(common, args).map(ExitCode::from),
         Verb::Init(args) => init::init(args).map(|()| Exit::Ok.into()),
         Verb::Completions(args) => papers::completions(args).map(|()| Exit::Ok.into()),

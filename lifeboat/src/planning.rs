@@ -3,7 +3,7 @@
 use crate::chain::COMMIT;
 use crate::cli::Common;
 use crate::views::read_catalogue_within;
-use catalogue::{Catalogue, State, TIER_DEFAULT};
+use catalogue::{Catalogue, TIER_DEFAULT};
 use config::Pipeline;
 use contract::{Clock, Plan, Previous, RunDir, RunId, Step};
 use jiff::Timestamp;
@@ -25,6 +25,16 @@ pub(crate) fn new_run_id(now: Timestamp) -> RunId {
 
 fn steps(pipeline: &Pipeline) -> Vec<Step> {
     pipeline.stages.iter().map(|name| step(pipeline, name)).collect()
+}
+
+/// What is done with a snapshot after it was captured, until it is stored.
+pub(crate) fn steps_after_capture(pipeline: &Pipeline) -> impl Iterator<Item = Step> {
+    steps(pipeline).into_iter().filter(|step| !["capture", "prune"].contains(&step.name.as_str()))
+}
+
+/// A step that no configuration names.
+pub(crate) fn own_step(name: &str) -> Step {
+    Step { name: name.to_owned(), program: None, suffix: String::new() }
 }
 
 fn step(pipeline: &Pipeline, name: &str) -> Step {
@@ -94,8 +104,12 @@ fn committed(plan: &Plan, run_dir: &RunDir) -> Option<Previous> {
 }
 
 fn newest(catalogue: &Catalogue) -> Option<Previous> {
-    let (_, backup) = catalogue.copies().find(|(_, backup)| backup.state == State::Verified)?;
-    let manifest = backup.manifest.as_ref()?;
+    // One that was adopted does not know its cluster, and is no link of the chain.
+    let (backup, manifest) = catalogue.copies().find_map(|(_, backup)| {
+        let manifest = backup.manifest.as_ref()?;
+        manifest.cluster_id()?;
+        Some((backup, manifest)).filter(|_| backup.state.is_trusted())
+    })?;
     Some(Previous {
         backup: backup.name.to_string(),
         manifest_sha256: backup.manifest_sha256.clone(),

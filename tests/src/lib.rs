@@ -18,6 +18,8 @@ pub mod lying_etcd;
 pub mod objects;
 mod ports;
 mod process;
+pub mod restore_scene;
+pub mod restored;
 pub mod running;
 pub mod s3;
 pub mod servers;

@@ -12,7 +12,7 @@ use crate::objects::{Compaction, LoadSpec, Operation, Random};
 use crate::{Error, tls};
 use etcd_client::{
     Certificate, Client, CompactionOptions, ConnectOptions, Identity, LeaseGrantOptions,
-    PutOptions, TlsOptions, Txn, TxnOp,
+    MemberAddOptions, PutOptions, TlsOptions, Txn, TxnOp,
 };
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -56,11 +56,7 @@ pub struct LoadReport {
 /// # Errors
 /// [`Error::Load`] with etcd's answer; what was sent before it stays.
 pub fn load(connection: &Connection, spec: &LoadSpec) -> Result<LoadReport, Error> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(Error::io("start", Path::new("a runtime")))?;
-    runtime.block_on(async {
+    runtime()?.block_on(async {
         let mut loader = Loader {
             client: connect(connection).await?,
             batch: Batch::default(),
@@ -77,11 +73,7 @@ pub fn load(connection: &Connection, spec: &LoadSpec) -> Result<LoadReport, Erro
 /// [`Error::Load`] with etcd's answer; what was sent before it stays.
 pub fn load_noise(connection: &Connection, bytes: usize) -> Result<(), Error> {
     const VALUE_BYTES: usize = 1 << 20;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(Error::io("start", Path::new("a runtime")))?;
-    runtime.block_on(async {
+    runtime()?.block_on(async {
         let mut client = connect(connection).await?;
         let mut random = Random::new(0xB0A7);
         for index in 0..bytes.div_ceil(VALUE_BYTES) {
@@ -93,7 +85,36 @@ pub fn load_noise(connection: &Connection, bytes: usize) -> Result<(), Error> {
     })
 }
 
-async fn connect(connection: &Connection) -> Result<Client, Error> {
+/// Adds a member that does not vote; gives its id. It is not started.
+pub(crate) fn add_learner(connection: &Connection, peer_urls: &str) -> Result<u64, Error> {
+    runtime()?.block_on(async {
+        let mut client = connect(connection).await?;
+        let urls: Vec<&str> = peer_urls.split(',').collect();
+        let options = MemberAddOptions::new().with_is_learner();
+        let added = client.member_add(urls, Some(options)).await;
+        let added = added.map_err(failed(|| format!("add a member at {peer_urls}")))?;
+        Ok(added.member().map_or(0, etcd_client::Member::id))
+    })
+}
+
+/// Lets a member vote; etcd refuses until it has caught up.
+pub(crate) fn promote(connection: &Connection, id: u64) -> Result<(), Error> {
+    runtime()?.block_on(async {
+        let mut client = connect(connection).await?;
+        let promoted = client.member_promote(id).await;
+        promoted.map(drop).map_err(failed(|| format!("promote the member {id:x}")))
+    })
+}
+
+/// A runtime of one thread, for one piece of work.
+pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Error> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(Error::io("start", Path::new("a runtime")))
+}
+
+pub(crate) async fn connect(connection: &Connection) -> Result<Client, Error> {
     let mut options = ConnectOptions::new().with_timeout(REQUEST_LIMIT);
     if let Some((ca, client)) = &connection.authority {
         let tls = TlsOptions::new()
@@ -112,7 +133,7 @@ fn read(path: &Path) -> Result<Vec<u8>, Error> {
     std::fs::read(path).map_err(Error::io("read", path))
 }
 
-fn failed(what: impl FnOnce() -> String) -> impl FnOnce(etcd_client::Error) -> Error {
+pub(crate) fn failed(what: impl FnOnce() -> String) -> impl FnOnce(etcd_client::Error) -> Error {
     |source| Error::Load { what: what(), source: Box::new(source) }
 }
 

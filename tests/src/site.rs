@@ -246,14 +246,19 @@ impl Site {
         found
     }
 
-    /// The manifests of a destination: one for each backup.
+    /// The manifests of a destination: one for each backup. Records of drills are none.
     #[must_use]
     pub fn manifests(&self, region: &str) -> Vec<Value> {
         let read = |path: PathBuf| {
             let text = std::fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
             serde_json::from_slice(&text).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
         };
-        self.objects(region, ".json").into_iter().map(read).collect()
+        let all = self.objects(region, ".json").into_iter();
+        let is_record = |path: &PathBuf| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            ["-proven-", "-restored-", "-suspect-"].iter().any(|word| name.contains(word))
+        };
+        all.filter(|path| !is_record(path)).map(read).collect()
     }
 
     /// Asserts that no destination holds anything at all of this cluster.

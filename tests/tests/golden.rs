@@ -12,8 +12,9 @@
 use lifeboat_tests::binaries::binary;
 
 /// Every program that a case may call.
-const PROGRAMS: [&str; 10] = [
+const PROGRAMS: [&str; 13] = [
     "lifeboat",
+    "lifeboat-adopt",
     "lifeboat-capture",
     "lifeboat-verify",
     "lifeboat-compress",
@@ -21,6 +22,8 @@ const PROGRAMS: [&str; 10] = [
     "lifeboat-replicate",
     "lifeboat-prune",
     "lifeboat-fetch",
+    "lifeboat-restore",
+    "lifeboat-drill",
     "lifeboat-catalogue",
     "lifeboat-notify",
 ];

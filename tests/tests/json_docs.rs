@@ -7,7 +7,7 @@
 use lifeboat_tests::objects::LoadSpec;
 use lifeboat_tests::site::{Site, shipped, with_program};
 use lifeboat_tests::skips::or_skip;
-use lifeboat_tests::{ClusterSpec, Etcd};
+use lifeboat_tests::{Cluster, ClusterSpec, Etcd};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -170,7 +170,9 @@ fn every_field_that_is_printed_is_documented_and_the_other_way_round() {
 
 fn everything() -> Option<Printed> {
     let cluster = ClusterSpec::new(&or_skip("json_docs", Etcd::newest())?).start().unwrap();
-    let _ = cluster.load(&LoadSpec { objects: 20, ..LoadSpec::default() }).unwrap();
+    let _ = cluster
+        .load(&LoadSpec { objects: 40, secrets_encrypted: true, ..LoadSpec::default() })
+        .unwrap();
     let mut site = Site::new(&cluster).unwrap();
     let mut printed = Printed::new();
     let mut add = |title, value| printed.entry(title).or_default().push(value);
@@ -185,7 +187,10 @@ fn everything() -> Option<Printed> {
     site.configure(&shipped()).unwrap();
     let check = "lifeboat check --json";
     add(check, site.lifeboat(&["check", "--json"]).code(0).json());
+    restore(&site, &mut add);
+    drill(&cluster, &site, &mut add);
     let _ = site.lifeboat(&["fetch", "-o", "back.db"]).code(0);
+    adopt(&cluster, &site, &mut add);
     let verify = site.program("lifeboat-verify", &["--json", "back.db"]).code(0).json();
     add("lifeboat-verify --json FILE", verify);
     damage_and_look(&mut site, &mut add);
@@ -196,6 +201,47 @@ fn everything() -> Option<Printed> {
     add(run, site.lifeboat(&["run", "--json"]).code(10).json());
     add(check, site.lifeboat(&["check", "--json"]).code(10).json());
     Some(printed)
+}
+
+/// A file that becomes a backup, one that is one already, and one that is none.
+fn adopt(cluster: &Cluster, site: &Site, add: &mut impl FnMut(&'static str, Value)) {
+    let file = site.path("other.db");
+    let _ = cluster.etcdctl(&["put", "one", "more"]).unwrap();
+    let _ = cluster.etcdctl_at(0, &["snapshot", "save", file.to_str().unwrap()]).unwrap();
+    for arguments in [&["--dry-run", "other.db"][..], &["back.db", "other.db", "pipeline.toml"]] {
+        let adopted = site.lifeboat(&[&["adopt", "--json"], arguments].concat());
+        add("lifeboat adopt --json", adopted.json());
+    }
+}
+
+/// With everything that is not always there: a raised revision, something moved aside, other members.
+fn restore(site: &Site, add: &mut impl FnMut(&'static str, Value)) {
+    durable::create_private_dir(&site.path("restored")).unwrap();
+    let two = ["--initial-cluster", "m1=http://h1:2380,m2=http://h2:2380"];
+    let one = ["restore", "--json", "--member", "m1", "--data-dir", "restored/m1"];
+    let title = "lifeboat restore --json";
+    add(title, site.lifeboat(&[&one[..], &two].concat()).code(0).json());
+    let again = ["--replace", "--wal-dir", "restored/wal", "--flavour", "systemd", "--no-bump"];
+    add(title, site.lifeboat(&[&one[..], &again].concat()).code(0).json());
+    for flavour in ["kubeadm", "k3s"] {
+        let plan = ["restore", "--plan", "--format", "json", "--flavour", flavour];
+        let plan = site.lifeboat(&plan).code(0).json();
+        add("lifeboat restore --plan --format json", plan);
+    }
+}
+
+/// One that proves, one without etcd, and one that cannot be made.
+fn drill(cluster: &Cluster, site: &Site, add: &mut impl FnMut(&'static str, Value)) {
+    let etcd = cluster.version().etcd.to_str().unwrap();
+    let _ = site.lifeboat(&["keygen", "keys/other.txt"]).code(0);
+    for (arguments, code) in [
+        (&["--each-destination", "--etcd", etcd][..], 0),
+        (&["--native-only"], 0),
+        (&["--native-only", "--identity", "keys/other.txt"], 21),
+    ] {
+        let drilled = site.lifeboat(&[&["drill", "--json"], arguments].concat());
+        add("lifeboat drill --json", drilled.code(code).json());
+    }
 }
 
 /// Broken and orphaned backups, and a destination that cannot be read.

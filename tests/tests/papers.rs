@@ -8,7 +8,8 @@ use lifeboat_tests::site::{Ran, Site};
 use lifeboat_tests::skips::skip;
 use std::process::Command;
 
-const STAGES: [&str; 9] = [
+const STAGES: [&str; 11] = [
+    "adopt",
     "capture",
     "verify",
     "compress",
@@ -16,6 +17,7 @@ const STAGES: [&str; 9] = [
     "replicate",
     "prune",
     "fetch",
+    "restore",
     "catalogue",
     "notify",
 ];

@@ -4,7 +4,7 @@
 //! A key is at most the first key of its child, and greater than every key of the child before.
 
 use crate::bytes::{u32_at, u64_at};
-use crate::leaf::ElementTable;
+use crate::leaf::{ElementTable, bytes_of, offset_of};
 use crate::problem::Problem;
 
 /// The children of a branch page in order as (key, page), each checked as it is handed out.
@@ -45,4 +45,11 @@ impl<'a> Iterator for BranchElements<'a> {
         }
         Some(element)
     }
+}
+
+/// Key and page of one child of a run that [`BranchElements`] has gone over.
+pub(crate) fn child_at(run: &[u8], index: usize) -> Option<(&[u8], u64)> {
+    let at = offset_of(index);
+    let key = bytes_of(run, at, u32_at(run, at)?, u32_at(run, at + 4)?)?;
+    Some((key, u64_at(run, at + 8)?))
 }

@@ -13,8 +13,10 @@ use crate::problem::Problem;
 /// Length of an element in the table of a leaf or branch page, in bytes.
 pub(crate) const ELEMENT_BYTES: usize = 16;
 
-const BUCKET_FLAG: u32 = 1;
-const BUCKET_HEADER_BYTES: usize = 16;
+/// Marks an element whose value is a bucket.
+pub(crate) const BUCKET_FLAG: u32 = 1;
+/// Length of a bucket's value before the inline page, in bytes: root page and sequence.
+pub(crate) const BUCKET_HEADER_BYTES: usize = 16;
 
 /// One key and value of a leaf page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,6 +72,25 @@ impl<'a> Iterator for LeafElements<'a> {
         }
         Some(element)
     }
+}
+
+/// Key and value of one element of a run that [`LeafElements`] has gone over.
+pub(crate) fn element_at(run: &[u8], number: usize) -> Option<(&[u8], &[u8])> {
+    let at = offset_of(number);
+    let (position, key_bytes) = (u32_at(run, at + 4)?, u32_at(run, at + 8)?);
+    let both = bytes_of(run, at, position, key_bytes.checked_add(u32_at(run, at + 12)?)?)?;
+    both.split_at_checked(index(key_bytes))
+}
+
+/// Where an element of the table is.
+pub(crate) fn offset_of(number: usize) -> usize {
+    PAGE_HEADER_BYTES + number * ELEMENT_BYTES
+}
+
+/// The bytes that the element at offset `at` points at.
+pub(crate) fn bytes_of(run: &[u8], at: usize, position: u32, bytes: u32) -> Option<&[u8]> {
+    let start = at.checked_add(index(position))?;
+    run.get(start..)?.get(..index(bytes))
 }
 
 /// Where a bucket's content is.
@@ -130,7 +151,7 @@ impl<'a> ElementTable<'a> {
         if self.next >= self.count {
             return None;
         }
-        let at = PAGE_HEADER_BYTES + self.next * ELEMENT_BYTES;
+        let at = offset_of(self.next);
         self.next += 1;
         Some(at)
     }

@@ -82,6 +82,18 @@ impl Meta {
         Ok(meta)
     }
 
+    /// The page as it stands in the file, as far as it is used.
+    pub(crate) fn to_page(self, pgid: u64) -> Vec<u8> {
+        let freelist = self.freelist.unwrap_or(NO_FREELIST);
+        let narrow = [MAGIC, VERSION, self.page_bytes, 0].map(u32::to_le_bytes).concat();
+        let wide = [self.root, 0, freelist, self.high_water, self.txid].map(u64::to_le_bytes);
+        let checked = [narrow, wide.concat()].concat();
+        let checksum = fnv1a64(&checked).to_le_bytes();
+        let flags = PageKind::Meta.flag();
+        let header = PageHeader { id: pgid, flags, count: 0, overflow: 0 };
+        [&header.to_bytes()[..], &checked, &checksum].concat()
+    }
+
     /// Length of the database in bytes: high-water mark times page size.
     pub fn file_bytes(&self) -> u64 {
         self.high_water.saturating_mul(u64::from(self.page_bytes))

@@ -33,7 +33,29 @@ pub struct PageHeader {
     pub overflow: u32,
 }
 
+impl PageKind {
+    /// The kind's bit in the flags field.
+    pub(crate) fn flag(self) -> u16 {
+        match self {
+            Self::Branch => 0x01,
+            Self::Leaf => 0x02,
+            Self::Meta => 0x04,
+            Self::Freelist => 0x10,
+        }
+    }
+}
+
 impl PageHeader {
+    /// The header as it stands in the file.
+    pub(crate) fn to_bytes(self) -> [u8; PAGE_HEADER_BYTES] {
+        let mut bytes = [0; PAGE_HEADER_BYTES];
+        bytes[..8].copy_from_slice(&self.id.to_le_bytes());
+        bytes[8..10].copy_from_slice(&self.flags.to_le_bytes());
+        bytes[10..12].copy_from_slice(&self.count.to_le_bytes());
+        bytes[12..].copy_from_slice(&self.overflow.to_le_bytes());
+        bytes
+    }
+
     /// Reads the header at the start of `bytes`; `None` when there are fewer than 16.
     pub fn parse(bytes: &[u8]) -> Option<Self> {
         Some(Self {
@@ -46,13 +68,8 @@ impl PageHeader {
 
     /// The kind, when exactly one known bit is set.
     pub fn kind(&self) -> Option<PageKind> {
-        match self.flags {
-            0x01 => Some(PageKind::Branch),
-            0x02 => Some(PageKind::Leaf),
-            0x04 => Some(PageKind::Meta),
-            0x10 => Some(PageKind::Freelist),
-            _ => None,
-        }
+        let kinds = [PageKind::Branch, PageKind::Leaf, PageKind::Meta, PageKind::Freelist];
+        kinds.into_iter().find(|kind| kind.flag() == self.flags)
     }
 
     /// Pages in the run: this one and its overflow.

@@ -122,11 +122,7 @@ impl PageRuns {
                 let expected = meta.file_bytes();
                 Err(BboltError::Truncated { expected, found: self.received }.into())
             }
-            None => {
-                let expected = Meta::parse(&self.window)
-                    .map_or(2 * u64::from(PAGE_BYTES_MIN), |meta| meta.file_bytes());
-                Err(BboltError::Truncated { expected, found: self.received }.into())
-            }
+            None => Err(truncated(&self.window, self.received).into()),
         }
     }
 
@@ -210,8 +206,15 @@ impl PageRuns {
     }
 }
 
+/// The file ends within its meta pages: how long it should be, as far as its start says.
+pub(crate) fn truncated(start: &[u8], found: u64) -> BboltError {
+    let expected =
+        Meta::parse(start).map_or(2 * u64::from(PAGE_BYTES_MIN), |meta| meta.file_bytes());
+    BboltError::Truncated { expected, found }
+}
+
 /// Chooses the meta page that counts; `None` when more bytes are needed.
-fn choose_meta(start: &[u8], ended: bool) -> Result<Option<Meta>, BboltError> {
+pub(crate) fn choose_meta(start: &[u8], ended: bool) -> Result<Option<Meta>, BboltError> {
     if start.len() < PAGE_HEADER_BYTES + META_BYTES {
         return Ok(None);
     }
@@ -261,7 +264,12 @@ fn refuse(start: &[u8], ended: bool, problem: Problem) -> Result<Option<Meta>, B
 }
 
 /// Whether the page at `pgid` starts a run.
-fn classify(page: &[u8], pgid: u64, meta: &Meta, open: usize) -> Result<PageHeader, Problem> {
+pub(crate) fn classify(
+    page: &[u8],
+    pgid: u64,
+    meta: &Meta,
+    open: usize,
+) -> Result<PageHeader, Problem> {
     let header = PageHeader::parse(page).ok_or(Problem::Short)?;
     if header.id != pgid {
         return Err(Problem::WrongId);

@@ -246,6 +246,6 @@ impl Walk {
     }
 }
 
-fn count_u32(count: usize) -> u32 {
+pub(crate) fn count_u32(count: usize) -> u32 {
     u32::try_from(count).unwrap_or(u32::MAX)
 }

@@ -2,10 +2,12 @@
 //!
 //! A backup is a manifest with its artifact. A manifest without its artifact is a broken backup;
 //! an artifact without a manifest is no backup at all but an orphan, left by a run that was
-//! killed. Neither ever counts as kept, and neither hides the other backups.
+//! killed. Neither ever counts as kept, and neither hides the other backups. What drills found out
+//! lies beside it in records, which make a copy better or worse only when they speak of its bytes.
 
 use crate::manifest::{Manifest, ManifestError};
 use crate::name::{BackupName, ObjectName};
+use crate::record::{Drilled, Told};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,20 +27,41 @@ pub struct Object {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum State {
+    /// A drill restored it, and a real etcd that started from it held what the manifest says.
+    Proven,
     /// Its bytes were proved when it was made, and the artifact is there in full length.
     Verified,
-    /// Proved as bytes, but the cluster said that its own data was corrupt, or another destination
-    /// tells another story of the same backup.
+    /// Proved as bytes, but the cluster said that its own data was corrupt, a drill failed, or
+    /// another destination tells another story of the same backup.
     Suspect,
     /// The manifest cannot be read, or the artifact is missing or has another length.
     Broken,
 }
 
 impl State {
+    /// Whether a copy in this state counts as a backup.
+    #[must_use]
+    pub fn is_trusted(self) -> bool {
+        matches!(self, State::Proven | State::Verified)
+    }
+
+    /// The better one of two: of a backup whose copies differ, the best one counts.
+    #[must_use]
+    pub fn best(self, other: Self) -> Self {
+        let rank = |state| match state {
+            State::Proven => 0,
+            State::Verified => 1,
+            State::Suspect => 2,
+            State::Broken => 3,
+        };
+        if rank(other) < rank(self) { other } else { self }
+    }
+
     /// The word for it in tables.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
+            State::Proven => "proven",
             State::Verified => "verified",
             State::Suspect => "suspect",
             State::Broken => "broken",
@@ -66,6 +89,18 @@ pub struct Backup {
     /// The manifest, if it can be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub manifest: Option<Manifest>,
+    /// When the drill began that proved it, for one that is proven.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proven_at: Option<Timestamp>,
+    /// The newest drill of this copy, whatever it found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drill: Option<Drilled>,
+    /// Keys of the records of all its drills.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub records: Vec<String>,
+    /// What is odd about those records.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
 }
 
 /// An artifact that no manifest names.
@@ -94,6 +129,9 @@ pub struct DestinationCatalogue {
     pub backups: Vec<Backup>,
     /// Artifacts without a manifest.
     pub orphans: Vec<Orphan>,
+    /// Keys of records of drills of which neither manifest nor artifact is there any more.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stray_records: Vec<String>,
 }
 
 /// What all destinations hold of one cluster.
@@ -141,71 +179,115 @@ pub fn mark_forks(destinations: &mut [DestinationCatalogue]) {
         };
         let sides: Vec<String> = told.values().map(|by| by.join(" and ")).collect();
         backup.state = State::Suspect;
+        backup.proven_at = None;
         backup.problem = Some(format!("the manifests of {} differ", sides.join(" and of ")));
     }
 }
 
-/// Puts a listing and the manifests that were read together.
-///
-/// `read` gives, for each key of a manifest in the listing, its bytes.
-#[must_use]
-pub fn assemble(
-    cluster: &str,
-    objects: &[Object],
-    read: &BTreeMap<String, Vec<u8>>,
-) -> (Vec<Backup>, Vec<Orphan>) {
-    let lengths: BTreeMap<&str, u64> = objects.iter().map(|o| (o.key.as_str(), o.bytes)).collect();
-    let mut backups = Vec::new();
-    let mut orphans = Vec::new();
-    for object in objects {
-        let Some(name) = ObjectName::parse(cluster, &object.key) else {
-            continue;
-        };
-        match (&name, read.get(&object.key)) {
-            (ObjectName::Manifest { backup, .. }, Some(bytes)) => {
-                let manifest = Manifest::from_bytes(cluster, &name, bytes);
-                backups.push(judge(backup, &object.key, bytes, manifest, &lengths));
-            }
-            (ObjectName::Manifest { .. }, None) => {}
-            (ObjectName::Artifact { .. }, _) => {
-                orphans.push(Orphan { key: object.key.clone(), bytes: object.bytes });
-            }
-        }
-    }
-    // An artifact whose manifest is there, even a damaged one, is no orphan.
-    let named: BTreeSet<&BackupName> = backups.iter().map(|b| &b.name).collect();
-    orphans.retain(|orphan| match ObjectName::parse(cluster, &orphan.key) {
-        Some(ObjectName::Artifact { backup, .. }) => !named.contains(&backup),
-        _ => false,
-    });
-    backups.sort_by(|a, b| a.name.cmp(&b.name));
-    (backups, orphans)
+/// What a listing and the objects that were read come to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Assembled {
+    /// Backups, the oldest first.
+    pub backups: Vec<Backup>,
+    /// Artifacts without a manifest.
+    pub orphans: Vec<Orphan>,
+    /// Keys of records of drills of which nothing else is there.
+    pub stray_records: Vec<String>,
 }
 
-fn judge(
-    name: &BackupName,
-    key: &str,
-    bytes: &[u8],
-    manifest: Result<Manifest, ManifestError>,
-    lengths: &BTreeMap<&str, u64>,
-) -> Backup {
-    let newer = matches!(manifest, Err(ManifestError::Newer { .. }));
-    let (state, problem, manifest) = match manifest {
-        Err(e) => (State::Broken, Some(format!("the manifest is unusable: {e}")), None),
-        Ok(manifest) => {
-            let found = lengths.get(manifest.artifact_key().as_str()).copied();
-            let (state, problem) = judge_artifact(&manifest, found);
-            (state, problem, Some(manifest))
+/// The names of all records of each backup, the newest first.
+type Records = BTreeMap<BackupName, Vec<(String, ObjectName)>>;
+
+/// Puts a listing, the manifests and the records of drills together.
+///
+/// `read` gives, for each key of a manifest in the listing, its bytes, and for the keys of
+/// [`crate::newest_records`] theirs.
+#[must_use]
+pub fn assemble(cluster: &str, objects: &[Object], read: &BTreeMap<String, Vec<u8>>) -> Assembled {
+    let lengths: BTreeMap<&str, u64> = objects.iter().map(|o| (o.key.as_str(), o.bytes)).collect();
+    let mut manifests = Vec::new();
+    let mut orphans: Vec<(BackupName, Orphan)> = Vec::new();
+    let mut records = Records::new();
+    for object in objects {
+        match ObjectName::parse(cluster, &object.key) {
+            Some(name @ ObjectName::Manifest { .. }) => manifests.push((&object.key, name)),
+            Some(ObjectName::Artifact { backup, .. }) => {
+                orphans.push((backup, Orphan { key: object.key.clone(), bytes: object.bytes }));
+            }
+            Some(ref name @ ObjectName::Record { ref backup, .. }) => {
+                records.entry(backup.clone()).or_default().push((object.key.clone(), name.clone()));
+            }
+            None => {}
         }
+    }
+    records.values_mut().for_each(|all| all.sort_by(|a, b| drill_of(&b.1).cmp(&drill_of(&a.1))));
+    let judge = |(key, name): &(&String, ObjectName)| {
+        let bytes = read.get(*key)?;
+        Some(Judge { cluster, lengths: &lengths, records: &records, read }.of(key, name, bytes))
     };
-    Backup {
-        name: name.clone(),
-        state,
-        problem,
-        exit: newer.then(|| contract::Exit::Unsupported.code()),
-        manifest_key: key.to_owned(),
-        manifest_sha256: contract::Digest::of(bytes).sha256,
-        manifest,
+    let mut backups: Vec<Backup> = manifests.iter().filter_map(judge).collect();
+    backups.sort_by(|a, b| a.name.cmp(&b.name));
+    // An artifact whose manifest is there, even a damaged one, is no orphan.
+    let named: BTreeSet<&BackupName> = backups.iter().map(|b| &b.name).collect();
+    let held: BTreeSet<&BackupName> = orphans.iter().map(|(name, _)| name).collect();
+    let stray = records.iter().filter(|(name, _)| !named.contains(name) && !held.contains(name));
+    let stray_records = stray.flat_map(|(_, all)| all.iter().map(|(key, _)| key.clone())).collect();
+    let orphans = orphans.iter().filter(|(name, _)| !named.contains(name));
+    let orphans = orphans.map(|(_, orphan)| orphan.clone()).collect();
+    Assembled { backups, orphans, stray_records }
+}
+
+/// Records sort by the drill that made them.
+fn drill_of(name: &ObjectName) -> Option<&BackupName> {
+    match name {
+        ObjectName::Record { drill, .. } => Some(drill),
+        ObjectName::Artifact { .. } | ObjectName::Manifest { .. } => None,
+    }
+}
+
+struct Judge<'a> {
+    cluster: &'a str,
+    lengths: &'a BTreeMap<&'a str, u64>,
+    records: &'a Records,
+    read: &'a BTreeMap<String, Vec<u8>>,
+}
+
+impl Judge<'_> {
+    fn of(&self, key: &str, name: &ObjectName, bytes: &[u8]) -> Backup {
+        let manifest = Manifest::from_bytes(self.cluster, name, bytes);
+        let newer = matches!(manifest, Err(ManifestError::Newer { .. }));
+        let manifest_sha256 = contract::Digest::of(bytes).sha256;
+        let backup = match name {
+            ObjectName::Artifact { backup, .. }
+            | ObjectName::Manifest { backup, .. }
+            | ObjectName::Record { backup, .. } => backup.clone(),
+        };
+        let records = self.records.get(&backup).map(Vec::as_slice).unwrap_or_default();
+        let ((state, problem, proven_at), manifest, told) = match manifest {
+            Err(e) => {
+                let problem = format!("the manifest is unusable: {e}");
+                ((State::Broken, Some(problem), None), None, Told::default())
+            }
+            Ok(manifest) => {
+                let found = self.lengths.get(manifest.artifact_key().as_str()).copied();
+                let (state, problem) = judge_artifact(&manifest, found);
+                let told = Told::of(self.cluster, &manifest, &manifest_sha256, records, self.read);
+                (told.decide(state, problem), Some(manifest), told)
+            }
+        };
+        Backup {
+            name: backup,
+            state,
+            problem,
+            exit: newer.then(|| contract::Exit::Unsupported.code()),
+            manifest_key: key.to_owned(),
+            manifest_sha256,
+            manifest,
+            proven_at,
+            drill: told.last,
+            records: records.iter().map(|(key, _)| key.clone()).collect(),
+            notes: told.notes,
+        }
     }
 }
 

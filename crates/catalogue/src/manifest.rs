@@ -34,7 +34,7 @@ pub struct Manifest {
     pub taken_at: Timestamp,
     /// Program and version that wrote the manifest.
     pub tool: String,
-    /// What `capture` saw of the live cluster.
+    /// What `capture` saw of the live cluster; where `adopted` is there, nobody saw it.
     pub etcd: CaptureFacts,
     /// What `verify` proved about the bytes.
     pub snapshot: VerifyFacts,
@@ -132,7 +132,7 @@ impl Manifest {
             run: plan.run.to_string(),
             taken_at: plan.started_at,
             tool,
-            etcd: facts(receipts, "capture")?.ok_or(ManifestError::NoReceipt("capture"))?,
+            etcd: origin(receipts)?,
             snapshot: facts(receipts, "verify")?.ok_or(ManifestError::NoReceipt("verify"))?,
             key_count_rules: key_count_rules(),
             steps: steps(receipts)?,
@@ -165,6 +165,12 @@ impl Manifest {
             backup: self.backup.clone(),
             revision: self.snapshot.revision,
         }
+    }
+
+    /// etcd's own id of the cluster, in hex; none for a snapshot that another tool had made.
+    #[must_use]
+    pub fn cluster_id(&self) -> Option<&str> {
+        Some(self.etcd.cluster_id.as_str()).filter(|id| !id.is_empty())
     }
 
     /// The key of the artifact.
@@ -280,6 +286,15 @@ fn steps(receipts: &[Receipt]) -> Result<Vec<ManifestStep>, ManifestError> {
         })
     };
     receipts.iter().enumerate().map(step).collect()
+}
+
+/// What is known of the cluster: as `capture` saw it, or nothing where `adopt` read a file.
+fn origin(receipts: &[Receipt]) -> Result<CaptureFacts, ManifestError> {
+    let found = match facts(receipts, "capture")? {
+        None => facts(receipts, "adopt")?,
+        captured => captured,
+    };
+    found.ok_or(ManifestError::NoReceipt("capture"))
 }
 
 fn unhashed(receipt: &Receipt) -> ManifestError {

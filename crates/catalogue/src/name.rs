@@ -3,13 +3,19 @@
 //! ```text
 //! <prefix>/<cluster>/<tier>/<time>-<run>.db.zst.age             the artifact
 //! <prefix>/<cluster>/<tier>/<time>-<run>-<revision>.json        the manifest
+//! <prefix>/<cluster>/<tier>/<time>-<run>-proven-<drill>.json    what a drill found (also -suspect-,
+//!                                                               -restored-)
 //! ```
 //!
-//! Both begin with the backup's name, so that one prefix finds both and a listing sorts by time.
+//! All begin with the backup's name, so that one prefix finds both and a listing sorts by time.
 //! The artifact's name is needed before the first byte is uploaded, the revision is known after
 //! the last: that is why only the manifest's name has it (20 digits, zero-padded). The tier is a
 //! folder so that a lifecycle rule of the bucket can own expiry. See `docs/decisions/0002`.
+//!
+//! `<drill>` is `<time>-<run>` of the drill. Programs that know no drills take such a name for
+//! somebody else's, because its stem is neither that of an artifact nor ends with a revision.
 
+use crate::record::Finding;
 use contract::RunId;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -104,6 +110,17 @@ pub enum ObjectName {
         /// The backup's revision.
         revision: i64,
     },
+    /// What one drill found out about a backup.
+    Record {
+        /// The tier that it lies in.
+        tier: String,
+        /// About which backup.
+        backup: BackupName,
+        /// How the drill ended.
+        finding: Finding,
+        /// When the drill began, and its run.
+        drill: BackupName,
+    },
 }
 
 impl ObjectName {
@@ -116,6 +133,9 @@ impl ObjectName {
             }
             ObjectName::Manifest { tier, backup, revision } => {
                 format!("{cluster}/{tier}/{backup}-{revision:0REVISION_DIGITS$}.json")
+            }
+            ObjectName::Record { tier, backup, finding, drill } => {
+                format!("{cluster}/{tier}/{backup}-{}-{drill}.json", finding.name())
             }
         }
     }
@@ -144,6 +164,11 @@ impl ObjectName {
         if let Ok(backup) = stem.parse::<BackupName>() {
             return Some(ObjectName::Artifact { tier, backup, suffix: format!(".{suffix}") });
         }
+        if suffix == "json"
+            && let Some((backup, finding, drill)) = record(stem)
+        {
+            return Some(ObjectName::Record { tier, backup, finding, drill });
+        }
         let (backup, digits) = stem.rsplit_once('-')?;
         let all_digits = digits.bytes().all(|b| b.is_ascii_digit());
         if suffix != "json" || digits.len() != REVISION_DIGITS || !all_digits {
@@ -152,4 +177,12 @@ impl ObjectName {
         let (backup, revision) = (backup.parse().ok()?, digits.parse().ok()?);
         Some(ObjectName::Manifest { tier, backup, revision })
     }
+}
+
+/// The three parts of a record's name.
+fn record(stem: &str) -> Option<(BackupName, Finding, BackupName)> {
+    Finding::ALL.into_iter().find_map(|finding| {
+        let (backup, drill) = stem.split_once(&format!("-{}-", finding.name()))?;
+        Some((backup.parse().ok()?, finding, drill.parse().ok()?))
+    })
 }

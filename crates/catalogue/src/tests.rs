@@ -69,6 +69,11 @@ impl Folder {
     }
 
     fn assemble(&self) -> (Vec<Backup>, Vec<Orphan>) {
+        let assembled = self.assembled();
+        (assembled.backups, assembled.orphans)
+    }
+
+    fn assembled(&self) -> Assembled {
         assemble("prod", &self.objects, &self.read)
     }
 }
@@ -83,6 +88,7 @@ fn catalogue(folders: &[Option<&Folder>]) -> Catalogue {
             exit: None,
             backups,
             orphans,
+            stray_records: Vec::new(),
         }
     });
     let destinations = destinations.collect();
@@ -236,9 +242,13 @@ proptest::proptest! {
         let time = Timestamp::from_second(second).unwrap();
         let backup = BackupName::new(time, &RunId::new(time, random));
         let tier = "daily".to_owned();
+        let drill = BackupName::new(time, &RunId::new(time, !random));
+        let finding = [Finding::Proven, Finding::Restored, Finding::Suspect][(random % 3) as usize];
+        let (t, b) = (tier.clone(), backup.clone());
         let names = [
             ObjectName::Artifact { tier: tier.clone(), backup: backup.clone(), suffix: ".db.zst".into() },
             ObjectName::Manifest { tier, backup, revision },
+            ObjectName::Record { tier: t, backup: b, finding, drill },
         ];
         for name in names {
             proptest::prop_assert_eq!(ObjectName::parse("c", &name.key("c")), Some(name));
@@ -274,4 +284,185 @@ fn f47_two_stories_of_one_backup_make_both_suspect() {
     mark_forks(&mut one);
     assert!(one[0].backups.iter().all(|backup| backup.state == State::Verified));
     assert!(one[1].backups.iter().all(|backup| backup.state == State::Broken));
+}
+
+mod drills {
+    use super::*;
+
+    fn record(manifest: &Manifest, second: i64, finding: Finding, depth: Depth) -> Record {
+        let sha256 = Digest::of(&manifest.to_bytes()).sha256;
+        let run = RunId::new(at(second), 9);
+        Record::new(manifest, &sha256, &run, at(second), (finding, depth), "lifeboat 0".into())
+            .saying("HashKV differs")
+    }
+
+    impl Folder {
+        fn put_record(&mut self, record: &Record) -> String {
+            let key = record.object_name(TIER_DEFAULT).unwrap().key("prod");
+            self.put(&key, 1);
+            self.read.insert(key.clone(), record.to_bytes());
+            key
+        }
+
+        fn only(&self) -> Backup {
+            let assembled = self.assembled();
+            assert_eq!((assembled.orphans.len(), assembled.stray_records.len()), (0, 0));
+            let [backup] = assembled.backups.as_slice() else { panic!("{assembled:?}") };
+            backup.clone()
+        }
+    }
+
+    #[test]
+    fn i20_only_a_drill_that_started_etcd_proves() {
+        let manifest = manifest(0);
+        let mut folder = Folder::of(std::slice::from_ref(&manifest));
+        folder.put_record(&record(&manifest, 60, Finding::Restored, Depth::Native));
+        let backup = folder.only();
+        assert_eq!((backup.state, backup.proven_at), (State::Verified, None));
+        assert_eq!(backup.drill.unwrap().depth, Depth::Native);
+
+        let proving = record(&manifest, 120, Finding::Proven, Depth::Etcd);
+        let key = folder.put_record(&proving);
+        let backup = folder.only();
+        assert_eq!((backup.state, backup.proven_at), (State::Proven, Some(at(120))));
+        assert_eq!(backup.records[0], key, "the newest first");
+
+        // A later one without etcd takes nothing back.
+        folder.put_record(&record(&manifest, 180, Finding::Restored, Depth::Native));
+        let backup = folder.only();
+        assert_eq!((backup.state, backup.proven_at), (State::Proven, Some(at(120))));
+        assert_eq!((backup.drill.unwrap().at, backup.records.len()), (at(180), 3));
+
+        let mut claim = proving;
+        claim.depth = Depth::Native;
+        assert!(Record::read(&claim.to_bytes()).unwrap_err().to_string().contains("cannot call"));
+    }
+
+    #[test]
+    fn f56_the_newest_record_decides() {
+        let manifest = manifest(0);
+        let mut folder = Folder::of(std::slice::from_ref(&manifest));
+        folder.put_record(&record(&manifest, 60, Finding::Proven, Depth::Etcd));
+        folder.put_record(&record(&manifest, 120, Finding::Suspect, Depth::Native));
+        let backup = folder.only();
+        assert_eq!((backup.state, backup.proven_at), (State::Suspect, None));
+        let problem = backup.problem.unwrap();
+        assert!(problem.contains("a drill failed") && problem.contains("HashKV"), "{problem}");
+        // Without etcd nobody clears it of that.
+        folder.put_record(&record(&manifest, 150, Finding::Restored, Depth::Native));
+        assert_eq!(folder.only().state, State::Suspect);
+        folder.put_record(&record(&manifest, 180, Finding::Proven, Depth::ThreeMembers));
+        assert_eq!(folder.only().state, State::Proven);
+    }
+
+    #[test]
+    fn a_record_about_other_bytes_is_told_and_decides_nothing() {
+        let manifest = manifest(0);
+        let ignored = |change: &dyn Fn(&mut Record), why: &str| {
+            let mut folder = Folder::of(std::slice::from_ref(&manifest));
+            let mut other = record(&manifest, 60, Finding::Proven, Depth::Etcd);
+            change(&mut other);
+            folder.put_record(&other);
+            let backup = folder.only();
+            assert_eq!((backup.state, &backup.drill), (State::Verified, &None), "{why}");
+            assert!(backup.notes.concat().contains(why), "{:?}", backup.notes);
+        };
+        ignored(&|r| r.manifest_sha256 = "00".into(), "another manifest");
+        ignored(&|r| r.artifact_sha256 = "00".into(), "another artifact");
+        ignored(&|r| r.version = 2, "knows up to 1");
+        // Under another name than its own, and what is no record at all.
+        let mut folder = Folder::of(std::slice::from_ref(&manifest));
+        let key = folder.put_record(&record(&manifest, 60, Finding::Suspect, Depth::Etcd));
+        let proven = record(&manifest, 60, Finding::Proven, Depth::Etcd);
+        for bytes in [proven.to_bytes(), b"{}".to_vec(), Vec::new()] {
+            folder.read.insert(key.clone(), bytes);
+            let backup = folder.only();
+            assert_eq!((backup.state, backup.notes.len()), (State::Verified, 1), "{backup:?}");
+        }
+    }
+
+    #[test]
+    fn no_record_makes_a_broken_or_corrupt_backup_better() {
+        let mut manifest = manifest(0);
+        let mut folder = Folder::of(std::slice::from_ref(&manifest));
+        folder.put_record(&record(&manifest, 60, Finding::Proven, Depth::Etcd));
+        folder.objects[0].bytes = 99;
+        assert_eq!((folder.only().state, folder.only().proven_at), (State::Broken, None));
+        manifest
+            .etcd
+            .alarms
+            .push(contract::facts::Alarm { member_id: "1".into(), alarm: "CORRUPT".into() });
+        let mut folder = Folder::of(std::slice::from_ref(&manifest));
+        folder.put_record(&record(&manifest, 60, Finding::Proven, Depth::Etcd));
+        assert_eq!((folder.only().state, folder.only().proven_at), (State::Suspect, None));
+    }
+
+    #[test]
+    fn what_is_read_of_records_has_a_bound() {
+        let manifest = manifest(0);
+        let mut folder = Folder::of(std::slice::from_ref(&manifest));
+        for day in 0..=RECORDS_READ_MAX {
+            let finding = if day == 0 { Finding::Suspect } else { Finding::Proven };
+            folder.put_record(&record(&manifest, 60 * day as i64, finding, Depth::Etcd));
+        }
+        let keys: Vec<&str> = folder.objects.iter().map(|o| o.key.as_str()).collect();
+        let newest = newest_records("prod", keys.iter().copied());
+        assert_eq!(newest.len(), RECORDS_READ_MAX);
+        assert!(!newest.iter().any(|key| key.contains("suspect")), "the oldest is left out");
+        let backup = folder.only();
+        assert_eq!(backup.records.len(), RECORDS_READ_MAX + 1, "all of them go with the backup");
+        assert!(backup.notes.concat().contains("1 older records"), "{:?}", backup.notes);
+        let long = "ß".repeat(60_000);
+        let record = record(&manifest, 1, Finding::Suspect, Depth::Native).saying(&long);
+        assert!(record.to_bytes().len() as u64 <= RECORD_BYTES_MAX);
+    }
+
+    #[test]
+    fn records_are_no_orphans_and_without_their_backup_they_are_strays() {
+        let (kept, gone) = (manifest(0), manifest(60));
+        let mut folder = Folder::of(std::slice::from_ref(&kept));
+        folder.put_record(&record(&kept, 120, Finding::Proven, Depth::Etcd));
+        let key = folder.put_record(&record(&gone, 120, Finding::Proven, Depth::Etcd));
+        let assembled = folder.assembled();
+        assert_eq!((assembled.backups.len(), assembled.orphans.len()), (1, 0));
+        assert_eq!(assembled.stray_records, [key]);
+        // Its artifact may be on its way, or its manifest is what the listing lacks.
+        folder.put(&gone.artifact_key(), 100);
+        let assembled = folder.assembled();
+        assert_eq!((assembled.stray_records.len(), assembled.orphans.len()), (0, 1));
+    }
+
+    /// Programs that know no drills parsed names like this.
+    #[test]
+    fn older_programs_see_neither_an_artifact_nor_a_manifest() {
+        let manifest = manifest(0);
+        for finding in [Finding::Proven, Finding::Restored, Finding::Suspect] {
+            let name = record(&manifest, 60, finding, Depth::Etcd).object_name("daily").unwrap();
+            let key = name.key("prod");
+            let stem = key.rsplit('/').next().unwrap().split_once('.').unwrap().0;
+            assert!(stem.parse::<BackupName>().is_err(), "{stem}");
+            let last = stem.rsplit_once('-').unwrap().1;
+            assert!(!last.bytes().all(|b| b.is_ascii_digit()) || last.len() != 20, "{stem}");
+            assert_eq!(ObjectName::parse("prod", &key), Some(name));
+        }
+    }
+
+    #[test]
+    fn i22_the_verdict_names_the_newest_proven_backup() {
+        let (old, new) = (manifest(0), manifest(60));
+        let mut folder = Folder::of(&[old.clone(), new]);
+        let hour = Duration::from_secs(3600);
+        let judge =
+            |folder: &Folder| verdict(&catalogue(&[Some(folder), Some(folder)]), at(100), hour, 2);
+        assert_eq!((judge(&folder).newest_proven, judge(&folder).proven_at), (None, None));
+        folder.put_record(&record(&old, 70, Finding::Proven, Depth::Etcd));
+        let judged = judge(&folder);
+        assert_eq!((judged.safety, judged.copies), (Safety::Safe, 2));
+        assert_eq!(judged.newest_proven.as_ref(), Some(&old.backup));
+        assert_eq!(judged.proven_at, Some(at(70)));
+        // A proven copy counts as a copy, and a suspect one does not.
+        folder.put_record(&record(&manifest(60), 80, Finding::Suspect, Depth::Etcd));
+        let judged = judge(&folder);
+        assert_eq!((judged.newest.as_ref(), judged.not_trusted), (Some(&old.backup), 2));
+    }
 }

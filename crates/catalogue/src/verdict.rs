@@ -3,7 +3,7 @@
 //! Whether the pipeline ran, failed or never started makes no difference here: only what lies in
 //! the destinations counts, so that silence is visible too.
 
-use crate::backup::{Catalogue, State};
+use crate::backup::Catalogue;
 use crate::name::BackupName;
 use contract::Exit;
 use jiff::Timestamp;
@@ -51,6 +51,10 @@ pub struct Verdict {
     pub unreadable: Vec<String>,
     /// Backups that are listed but broken or suspect, over all destinations.
     pub not_trusted: usize,
+    /// The newest backup with a copy that a drill proved.
+    pub newest_proven: Option<BackupName>,
+    /// When the last drill of that backup began that proved it.
+    pub proven_at: Option<Timestamp>,
 }
 
 impl Verdict {
@@ -81,15 +85,14 @@ pub fn verdict(
         .filter(|d| d.problem.is_some())
         .map(|d| d.destination.clone())
         .collect();
-    let is_verified = |state| state == State::Verified;
     let latest = now.as_second().saturating_add(CLOCK_SKEW_MAX_SECONDS);
     let is_past = |m: &crate::Manifest| m.taken_at.as_second() <= latest;
     let newest = catalogue
         .copies()
-        .find(|(_, b)| is_verified(b.state) && b.manifest.as_ref().is_some_and(is_past));
+        .find(|(_, b)| b.state.is_trusted() && b.manifest.as_ref().is_some_and(is_past));
     let manifest = newest.and_then(|(_, backup)| backup.manifest.as_ref());
     let name = newest.map(|(_, backup)| backup.name.clone());
-    let holds = |b: &crate::Backup| Some(&b.name) == name.as_ref() && is_verified(b.state);
+    let holds = |b: &crate::Backup| Some(&b.name) == name.as_ref() && b.state.is_trusted();
     let copies = catalogue.copies().filter(|(_, backup)| holds(backup)).count();
     let age_seconds = manifest.map(|m| now.as_second() - m.taken_at.as_second());
     let limit = i64::try_from(stale_after.as_secs()).unwrap_or(i64::MAX);
@@ -101,6 +104,7 @@ pub fn verdict(
         Some(_) if copies < copies_wanted => Safety::Partial,
         Some(_) => Safety::Safe,
     };
+    let proven = newest_proven(catalogue);
     Verdict {
         safety,
         newest: name,
@@ -110,6 +114,16 @@ pub fn verdict(
         copies,
         copies_wanted,
         unreadable,
-        not_trusted: catalogue.copies().filter(|(_, b)| !is_verified(b.state)).count(),
+        not_trusted: catalogue.copies().filter(|(_, b)| !b.state.is_trusted()).count(),
+        proven_at: proven.map(|(_, at)| at),
+        newest_proven: proven.map(|(name, _)| name.clone()),
     }
+}
+
+/// The newest backup of which any copy is proven, and when that was, last.
+fn newest_proven(catalogue: &Catalogue) -> Option<(&BackupName, Timestamp)> {
+    let mut proven = catalogue.copies().filter_map(|(_, b)| Some((&b.name, b.proven_at?)));
+    let (name, first) = proven.next()?;
+    let times = proven.take_while(|(other, _)| *other == name).map(|(_, at)| at);
+    Some((name, times.fold(first, Timestamp::max)))
 }

@@ -37,6 +37,8 @@ pub struct Pipeline {
     /// What stays. Without it nothing is ever removed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prune: Option<Prune>,
+    /// How a restore is rehearsed.
+    pub drill: Drill,
     /// Who is told how a run went.
     pub notify: Notify,
     /// The user's own programs.
@@ -58,6 +60,7 @@ impl Default for Pipeline {
             replicate: Replicate::default(),
             destinations: BTreeMap::new(),
             prune: None,
+            drill: Drill::default(),
             notify: Notify::default(),
             programs: BTreeMap::new(),
         }
@@ -375,6 +378,16 @@ impl Default for Prune {
             max_fraction: 0.5,
         }
     }
+}
+
+/// `[drill]`
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Drill {
+    /// The etcd that is started; the one on the PATH if absent.
+    pub etcd: Option<PathBuf>,
+    /// Where scratch directories are made; below the state directory if absent.
+    pub scratch_dir: Option<PathBuf>,
 }
 
 /// `[notify]`

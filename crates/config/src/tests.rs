@@ -30,6 +30,7 @@ fn the_reference_holds_the_defaults() {
     assert_eq!(shipped.verify, defaults.verify);
     assert_eq!(shipped.compress, defaults.compress);
     assert_eq!(shipped.replicate, defaults.replicate);
+    assert_eq!(shipped.drill, defaults.drill);
     assert_eq!(shipped.notify, defaults.notify);
     assert_eq!(shipped.stages, defaults.stages);
     let capture = Capture { endpoints: shipped.capture.endpoints.clone(), ..Capture::default() };

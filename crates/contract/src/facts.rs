@@ -1,7 +1,7 @@
 //! What the stages learn, as it stands in their receipts. The manifest is made of it.
 //!
 //! These are the shapes of the JSON that crosses from one program to another, and nothing else:
-//! no logic lives here. Ids of etcd (64 bits) are lower-case hex, as `etcdctl` prints them,
+//! no logic lives here but the empty form. Ids of etcd (64 bits) are lower-case hex, as `etcdctl` prints them,
 //! because many JSON readers round large numbers.
 
 use serde::{Deserialize, Serialize};
@@ -46,6 +46,65 @@ pub struct CaptureFacts {
     /// Why the snapshot needs a careful eye, such as a member that was down; often empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub degraded: Vec<String>,
+    /// Present where nothing was captured: another tool had made the snapshot, and `adopt` read its
+    /// file. Then nobody saw the cluster: every id, name, version and list above is empty, every
+    /// number 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adopted: Option<Adopted>,
+}
+
+/// Where a snapshot came from that another tool had made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Adopted {
+    /// The file's name, without its folder.
+    pub file: String,
+    /// What it was wrapped in, the outermost first: `age`, `gzip`, `zip`, `zstd`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub wrapped: Vec<String>,
+    /// Whether it ended with the SHA-256 that etcd sends. If not, it was a copied `member/snap/db`:
+    /// the digest behind it is of what was read, and tells nothing of what etcd had written.
+    pub has_trailer: bool,
+    /// What says when it was taken.
+    pub time_from: TimeFrom,
+}
+
+/// What says when a file's snapshot was taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TimeFrom {
+    /// Whoever adopted it.
+    Given,
+    /// The zip file, of the entry in it.
+    ZipEntry,
+    /// The file's own time of modification.
+    FileTime,
+}
+
+impl CaptureFacts {
+    /// What is known of the cluster where nobody saw it.
+    #[must_use]
+    pub fn unseen(adopted: Adopted) -> Self {
+        CaptureFacts {
+            cluster_id: String::new(),
+            member_id: String::new(),
+            member_name: String::new(),
+            endpoint: String::new(),
+            etcd_version: String::new(),
+            storage_version: None,
+            leader_id: String::new(),
+            raft_term: 0,
+            raft_index: 0,
+            raft_applied_index: 0,
+            db_bytes: 0,
+            db_bytes_in_use: 0,
+            revision_barrier: 0,
+            alarms: Vec::new(),
+            members: Vec::new(),
+            hashkv: Vec::new(),
+            degraded: Vec::new(),
+            adopted: Some(adopted),
+        }
+    }
 }
 
 /// A raised alarm.
@@ -143,6 +202,16 @@ pub struct VerifyFacts {
     /// Live keys of each Kubernetes resource.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub kubernetes: BTreeMap<String, u64>,
+    /// Live values that Kubernetes encrypted, by provider, version and key name, such as
+    /// `aescbc:v1:key1`. Without those keys nobody can read them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub encryption_at_rest: BTreeMap<String, u64>,
+    /// Whether authentication is on; absent where an older program did not look.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auth_enabled: Option<bool>,
+    /// Ids of the members in the bucket `members`, in hex. In etcd 3.4 and 3.5 it can lag behind.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub member_ids: Vec<String>,
     /// HashKV computed from the bytes, compared with the members' answers.
     pub hashkv: Vec<HashKvVerdict>,
 }

@@ -230,8 +230,9 @@ impl Job {
     }
 
     /// Checks, at the end of the input, that every step before this one left a receipt, that
-    /// each read what the one before wrote, and that the last wrote what was read here. Returns
-    /// the receipts in order; none without a run.
+    /// each read what the one before wrote, and that the last wrote what was read here. The first
+    /// read something just where the plan has an input. Returns the receipts in order; none without
+    /// a run.
     ///
     /// # Errors
     /// [`Error::NoReceipt`], [`Error::Different`] or [`Error::Foreign`]. Nothing may be
@@ -240,13 +241,14 @@ impl Job {
         let Some(run) = &self.run else {
             return Ok(Vec::new());
         };
+        let has_input = run.plan.input.is_some();
         let mut receipts: Vec<Receipt> = Vec::with_capacity(run.step);
         for (position, step) in run.plan.steps.iter().enumerate().take(run.step) {
             let receipt = run.receipt(position, &step.name)?;
             match (receipts.last(), &receipt.input) {
                 (Some(before), Some(read)) => must_match(before, &step.name, read)?,
-                (None, None) => {}
-                (before, _) => return Err(misplaced(&step.name, before.is_some())),
+                (None, read) if read.is_some() == has_input => {}
+                (before, _) => return Err(misplaced(&step.name, before.is_some() || has_input)),
             }
             receipts.push(receipt);
         }
@@ -331,7 +333,7 @@ fn open_run(path: &std::path::Path, stage: &str) -> Result<Run, Error> {
     }
 }
 
-/// Only the first step reads nothing.
+/// Only the first step reads nothing, and that only in a run without an input.
 fn misplaced(stage: &str, must_read: bool) -> Error {
     let problem = if must_read { "it does not say what it read" } else { "it read something" };
     Error::Facts { stage: stage.to_owned(), problem: problem.to_owned() }

@@ -25,6 +25,7 @@ mod run_dir;
 mod stage;
 mod stream;
 
+pub mod drill;
 pub mod facts;
 
 pub use check::{CheckReport, Finding, Level, worse};
@@ -38,7 +39,7 @@ pub use json::{JsonError, brief, read_json};
 pub use log::{LogFormat, human_line, init as init_logs, visible};
 pub use papers::{GENERATE, SECTION_OF_STAGES, Shell, generated, man_page};
 pub use place::Place;
-pub use plan::{Plan, Previous, RunId, Step};
+pub use plan::{Plan, PlannedInput, Previous, RunId, Step};
 pub use print::print;
 pub use progress::{PROGRESS_TARGET, Progress};
 pub use receipt::{Receipt, Waited};

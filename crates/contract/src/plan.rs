@@ -1,6 +1,7 @@
 //! The plan of one run: which steps, in which order, under which name. Written once, before
 //! anything else happens; every stage follows it.
 
+use crate::facts::TimeFrom;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -97,6 +98,19 @@ pub struct Plan {
     /// The newest backup of the cluster when the run was planned, if any could be seen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous: Option<Previous>,
+    /// What the first step reads; absent for a run that begins with the live cluster or a store.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input: Option<PlannedInput>,
+}
+
+/// A file that the first step of a run reads.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlannedInput {
+    /// Its name, without its folder.
+    pub file: String,
+    /// What `started_at` of the plan was taken from.
+    pub time_from: TimeFrom,
 }
 
 /// What a run knows of the backup before it.
@@ -123,7 +137,8 @@ impl Plan {
         started_at: Timestamp,
         steps: Vec<Step>,
     ) -> Self {
-        Plan { version: FORMAT_VERSION, run, cluster, tier, started_at, steps, previous: None }
+        let (previous, input) = (None, None);
+        Plan { version: FORMAT_VERSION, run, cluster, tier, started_at, steps, previous, input }
     }
 
     /// The position of a stage, counted from 0.

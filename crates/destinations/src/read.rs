@@ -2,7 +2,8 @@
 
 use crate::{Error, Opened, open_all};
 use catalogue::{
-    Catalogue, DestinationCatalogue, MANIFEST_BYTES_MAX, Object, ObjectName, assemble, mark_forks,
+    Catalogue, DestinationCatalogue, MANIFEST_BYTES_MAX, Object, ObjectName, RECORD_BYTES_MAX,
+    assemble, mark_forks, newest_records,
 };
 use config::Pipeline;
 use contract::{Clock, Failure};
@@ -11,7 +12,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 use store::{Destination, ErrorKind, Operation, StoreError};
 
-/// Manifests that are read at once.
+/// Manifests and records that are read at once.
 const READS_AT_ONCE: usize = 16;
 /// The version of the catalogue's JSON.
 const VERSION: u32 = 1;
@@ -58,14 +59,15 @@ fn unreadable(destination: String, location: String, error: &Error) -> Destinati
         exit: Some(error.exit().code()),
         backups: Vec::new(),
         orphans: Vec::new(),
+        stray_records: Vec::new(),
     }
 }
 
 /// Reads what one destination holds of the cluster.
 ///
 /// # Errors
-/// When it cannot be listed, or a manifest that it lists cannot be had: half a catalogue is no
-/// catalogue.
+/// When it cannot be listed, or a manifest or a record that it lists cannot be had: half a
+/// catalogue is no catalogue.
 pub async fn read_one(opened: &Opened, cluster: &str) -> Result<DestinationCatalogue, Error> {
     let store = &*opened.store;
     let listed = store.list(&ObjectName::prefix_of(cluster)).await?;
@@ -75,33 +77,40 @@ pub async fn read_one(opened: &Opened, cluster: &str) -> Result<DestinationCatal
         .collect();
     let is_manifest =
         |key: &str| matches!(ObjectName::parse(cluster, key), Some(ObjectName::Manifest { .. }));
-    let keys = objects.iter().filter(|o| is_manifest(&o.key)).map(|o| o.key.clone());
-    let reads = futures::stream::iter(keys.map(|key| read_manifest(store, key)));
+    let keys = || objects.iter().map(|object| object.key.as_str());
+    let manifests = keys().filter(|key| is_manifest(key)).map(|key| (key, MANIFEST_BYTES_MAX));
+    let records = newest_records(cluster, keys()).into_iter().map(|key| (key, RECORD_BYTES_MAX));
+    let wanted: Vec<(String, u64)> =
+        manifests.chain(records).map(|(key, bytes_max)| (key.to_owned(), bytes_max)).collect();
+    let reads = wanted.into_iter().map(|(key, bytes_max)| read_small(store, key, bytes_max));
+    let reads = futures::stream::iter(reads);
     let mut read = BTreeMap::new();
     let mut answers = reads.buffer_unordered(READS_AT_ONCE);
     while let Some(answer) = answers.next().await {
         read.extend(answer?);
     }
     drop(answers);
-    let (backups, orphans) = assemble(cluster, &objects, &read);
+    let assembled = assemble(cluster, &objects, &read);
     Ok(DestinationCatalogue {
         destination: store.name().to_owned(),
         location: store.location(),
         problem: None,
         exit: None,
-        backups,
-        orphans,
+        backups: assembled.backups,
+        orphans: assembled.orphans,
+        stray_records: assembled.stray_records,
     })
 }
 
-/// The bytes of a manifest; none when it was removed since it was listed. One that is too large,
-/// or not what the store's own checksum says, is read as empty: that makes its backup a broken
-/// one, and not the whole destination unreadable.
-async fn read_manifest(
+/// The bytes of a manifest or a record; none when it was removed since it was listed. One that is
+/// too large, or not what the store's own checksum says, is read as empty: that makes its backup a
+/// broken one, or the record one that decides nothing, and not the whole destination unreadable.
+async fn read_small(
     store: &dyn Destination,
     key: String,
+    bytes_max: u64,
 ) -> Result<Option<(String, Vec<u8>)>, StoreError> {
-    let bytes_max = usize::try_from(MANIFEST_BYTES_MAX).unwrap_or(usize::MAX);
+    let bytes_max = usize::try_from(bytes_max).unwrap_or(usize::MAX);
     match store::read_small(store, &key, bytes_max).await {
         Ok(bytes) => Ok(Some((key, bytes.to_vec()))),
         Err(e) if matches!(e.kind(), ErrorKind::NotFound) => Ok(None),

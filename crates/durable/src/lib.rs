@@ -10,8 +10,13 @@
 mod new_file;
 #[cfg(test)]
 mod tests;
+mod tree;
 
 pub use new_file::NewFile;
+pub use tree::{
+    exchange, new_dir, new_file, remove_empty_dir, remove_tree, rename_new, rename_over_empty_dir,
+    rename_over_file, sync_file, sync_tree,
+};
 
 use std::fs::{DirBuilder, File};
 use std::io;
@@ -141,6 +146,17 @@ pub fn remove_file(path: &Path) -> Result<(), Error> {
 /// # Errors
 /// [`Error::Io`] when `dir` cannot hold one.
 pub fn scratch_file(dir: &Path) -> Result<File, Error> {
+    match new_file::unnamed_scratch_in(dir) {
+        Ok(file) => {
+            failpoint::pass("durable.scratch.unnamed");
+            Ok(file)
+        }
+        // The file system has no unnamed files (NFS, some overlays).
+        Err(_) => named_scratch_in(dir),
+    }
+}
+
+fn named_scratch_in(dir: &Path) -> Result<File, Error> {
     let path = new_file::partial_path(&dir.join("scratch"));
     let file = std::fs::OpenOptions::new()
         .read(true)
@@ -168,8 +184,11 @@ fn directory_of(path: &Path) -> &Path {
     }
 }
 
-/// A new name is durable only once its directory is.
-fn sync_dir(dir: &Path) -> Result<(), Error> {
+/// Syncs a directory: a new name is durable only once its directory is.
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn sync_dir(dir: &Path) -> Result<(), Error> {
     File::open(dir).and_then(|d| d.sync_all()).map_err(|e| Error::new("sync directory", dir, e))?;
     failpoint::pass("durable.directory.synced");
     Ok(())

@@ -132,6 +132,13 @@ impl Drop for NewFile {
     }
 }
 
+/// A file for writing and reading that never gets a name.
+pub(crate) fn unnamed_scratch_in(dir: &Path) -> io::Result<File> {
+    let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::EXCL | OFlags::CLOEXEC;
+    let file = rustix::fs::openat(CWD, dir, flags, Mode::from_raw_mode(FILE_MODE))?;
+    Ok(File::from(file))
+}
+
 fn unnamed_in(dir: &Path) -> io::Result<File> {
     let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
     let file = rustix::fs::openat(CWD, dir, flags, Mode::from_raw_mode(FILE_MODE))?;

@@ -83,8 +83,46 @@ fn i23_directories_are_private_all_the_way() {
 #[test]
 fn a_scratch_file_has_no_name() {
     let dir = tempfile::tempdir().unwrap();
-    let mut file = scratch_file(dir.path()).unwrap();
-    file.write_all(b"secret").unwrap();
+    for make in [scratch_file, named_scratch_in] {
+        let mut file = make(dir.path()).unwrap();
+        file.write_all(b"secret").unwrap();
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+}
+
+#[test]
+fn i04_a_directory_gets_a_free_name_an_empty_place_or_another_ones() {
+    let dir = tempfile::tempdir().unwrap();
+    let [a, b, c] = ["a", "b", "c"].map(|name| dir.path().join(name));
+    new_dir(&a).unwrap();
+    let mut file = new_file(&a.join("file")).unwrap();
+    file.write_all(b"bytes").unwrap();
+    sync_file(&file, &a.join("file")).unwrap();
+    sync_tree(&a).unwrap();
+    assert_eq!((mode(&a), mode(&a.join("file"))), (0o700, 0o600));
+    assert!(matches!(new_dir(&a), Err(Error::AlreadyExists(_))));
+    assert!(matches!(new_file(&a.join("file")), Err(Error::AlreadyExists(_))));
+
+    rename_new(&a, &b).unwrap();
+    new_dir(&a).unwrap();
+    assert!(matches!(rename_new(&b, &a), Err(Error::AlreadyExists(_))), "even an empty one");
+    rename_over_empty_dir(&b, &a).unwrap();
+    new_dir(&b).unwrap();
+    assert!(matches!(rename_over_empty_dir(&b, &a), Err(Error::AlreadyExists(_))));
+    assert!(exchange(&a, &b).unwrap());
+    assert!(b.join("file").exists() && !a.join("file").exists());
+    assert!(exchange(&a, &c).is_err());
+
+    write_new(&c, b"new").unwrap();
+    rename_over_file(&c, &b.join("file")).unwrap();
+    assert_eq!(std::fs::read(b.join("file")).unwrap(), b"new");
+    assert!(matches!(remove_empty_dir(&b), Err(Error::Io { .. })));
+    std::os::unix::fs::symlink(&b, a.join("link")).unwrap();
+    remove_tree(&a).unwrap();
+    assert!(b.join("file").exists(), "a link is not followed");
+    remove_tree(&b).unwrap();
+    remove_tree(&b).unwrap();
+    remove_empty_dir(&b).unwrap();
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
 }
 

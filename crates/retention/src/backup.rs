@@ -14,6 +14,9 @@ pub struct Backup {
     pub id: String,
     /// etcd's own id of the cluster that it was taken from; `None` when nothing readable says it.
     pub cluster_id: Option<u64>,
+    /// Whether somebody said that it is of this cluster, where nothing readable says so: another tool
+    /// had made it. It counts where it fits into the history of those that are known to be.
+    pub is_adopted: bool,
     /// When it was taken, by the clock of the machine that took it.
     pub taken_at: Timestamp,
     /// The etcd revision that it holds.

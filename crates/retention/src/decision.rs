@@ -64,6 +64,8 @@ pub enum Action {
 pub enum Reason {
     /// Nothing newer is verified.
     NewestVerified,
+    /// Nothing newer was captured from this cluster; what is newer was adopted.
+    NewestCaptured,
     /// Nothing newer has been restored by a drill.
     NewestProven,
     /// The last good one before a backup that looks wrong.
@@ -242,6 +244,7 @@ impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Reason::NewestVerified => f.write_str("newest verified"),
+            Reason::NewestCaptured => f.write_str("newest captured"),
             Reason::NewestProven => f.write_str("newest proven"),
             Reason::BeforeSuspect { suspect } => write!(f, "last before suspect {suspect}"),
             Reason::Last { rank, of } => write!(f, "last ({rank} of {})", Count(*of)),

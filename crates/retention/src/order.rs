@@ -4,7 +4,8 @@
 //! in the order of their revisions. Their times must then not fall: the longest run of
 //! backups for which that holds is the history, and whoever contradicts it by more than
 //! [`CLOCK_SKEW_MAX`] had a wrong clock and is left alone. One machine with a wrong clock can
-//! thus neither take a good backup's place nor lose its own.
+//! thus neither take a good backup's place nor lose its own. What was adopted does not know its
+//! cluster: it never has a part in what the history is, and competes where it fits into it.
 //!
 //! Does not: apply rules.
 
@@ -35,14 +36,17 @@ impl<'a> Field<'a> {
         let mut by_age: Vec<&Backup> = backups.iter().collect();
         by_age.sort_by_key(|backup| backup.age_order());
         let mut field = Field { rivals: vec![], suspects: vec![], bystanders: vec![] };
+        let mut adopted = vec![];
         for backup in by_age {
             match bystander(backup, ours) {
+                None if backup.cluster_id.is_none() => adopted.push(backup),
                 None => field.rivals.push(backup),
                 Some(why) => field.bystanders.push((backup, why)),
             }
         }
         field.set_aside_future(now)?;
         field.set_aside_disagreeing();
+        field.admit(adopted, now);
         field.rivals.reverse();
         field.suspects = field
             .bystanders
@@ -57,12 +61,11 @@ impl<'a> Field<'a> {
     /// A future date on the newest revision means that our own clock is behind, and then no age
     /// can be computed. Further back in history it is the fault of whoever took that backup.
     fn set_aside_future(&mut self, now: Timestamp) -> Result<(), Refusal> {
-        let is_future = |backup: &Backup| backup.taken_at.duration_since(now) > CLOCK_SKEW_MAX;
-        if let Some(newest) = self.rivals.last().filter(|newest| is_future(newest)) {
+        if let Some(newest) = self.rivals.last().filter(|newest| is_future(newest, now)) {
             let (id, taken_at) = (newest.id.clone(), newest.taken_at);
             return Err(Refusal::ClockBehind { id, taken_at, now });
         }
-        let future = self.rivals.extract_if(.., |backup| is_future(backup));
+        let future = self.rivals.extract_if(.., |backup| is_future(backup, now));
         self.bystanders.extend(future.map(|backup| (backup, Ignored::FutureDated)));
         Ok(())
     }
@@ -73,6 +76,65 @@ impl<'a> Field<'a> {
         let late = self.rivals.extract_if(.., |_| on_time.next() == Some(false));
         self.bystanders.extend(late.map(|backup| (backup, Ignored::TimeDisagrees)));
     }
+
+    /// Takes in those of `adopted`, in the order of their revisions, whose times fit between those of
+    /// the history, and then between each other's.
+    fn admit(&mut self, mut adopted: Vec<&'a Backup>, now: Timestamp) {
+        let future = adopted.extract_if(.., |backup| is_future(backup, now));
+        self.bystanders.extend(future.map(|backup| (backup, Ignored::FutureDated)));
+        let history = Between::of(&self.rivals);
+        let strange = adopted.extract_if(.., |backup| !history.fits(backup));
+        self.bystanders.extend(strange.map(|backup| (backup, Ignored::TimeDisagrees)));
+        let times: Vec<Timestamp> = adopted.iter().map(|backup| backup.taken_at).collect();
+        let mut on_time = believable(&times).into_iter();
+        let late = adopted.extract_if(.., |_| on_time.next() == Some(false));
+        self.bystanders.extend(late.map(|backup| (backup, Ignored::TimeDisagrees)));
+        self.rivals.append(&mut adopted);
+        self.rivals.sort_by_key(|backup| backup.age_order());
+    }
+}
+
+fn is_future(backup: &Backup, now: Timestamp) -> bool {
+    backup.taken_at.duration_since(now) > CLOCK_SKEW_MAX
+}
+
+/// Between which times each place of a history lies.
+struct Between<'a> {
+    history: Vec<&'a Backup>,
+    /// The latest time of the backups before each place, and after the last.
+    latest_before: Vec<Timestamp>,
+    /// The earliest time of the backups from each place on.
+    earliest_from: Vec<Timestamp>,
+}
+
+impl<'a> Between<'a> {
+    /// `history` is in the order of its revisions.
+    fn of(history: &[&'a Backup]) -> Self {
+        let times = || history.iter().map(|backup| backup.taken_at);
+        // Of what came before each time; the one more at the end is for the place behind the last.
+        let running = |pick: fn(Timestamp, Timestamp) -> Timestamp| {
+            move |so_far: &mut Timestamp, time| {
+                let next = pick(*so_far, time);
+                Some(std::mem::replace(so_far, next))
+            }
+        };
+        let (min, max) = (Timestamp::MIN, Timestamp::MAX);
+        let latest = times().chain([max]).scan(min, running(Timestamp::max));
+        let earliest = times().rev().chain([min]).scan(max, running(Timestamp::min));
+        let mut earliest_from: Vec<Timestamp> = earliest.collect();
+        earliest_from.reverse();
+        Between { history: history.to_vec(), latest_before: latest.collect(), earliest_from }
+    }
+
+    /// Whether nothing before `backup` is later than it, and nothing after it earlier, give or take
+    /// the allowed skew.
+    fn fits(&self, backup: &Backup) -> bool {
+        let place = self.history.partition_point(|known| known.age_order() < backup.age_order());
+        let at = |times: &[Timestamp]| times.get(place).copied().unwrap_or(backup.taken_at);
+        let (before, after) = (at(&self.latest_before), at(&self.earliest_from));
+        before.duration_since(backup.taken_at) <= CLOCK_SKEW_MAX
+            && backup.taken_at.duration_since(after) <= CLOCK_SKEW_MAX
+    }
 }
 
 /// Why `backup` cannot compete whatever the clock says, if so.
@@ -80,7 +142,7 @@ fn bystander(backup: &Backup, ours: u64) -> Option<Ignored> {
     match (backup.cluster_id, backup.state) {
         (Some(cluster_id), _) if cluster_id != ours => Some(Ignored::Foreign { cluster_id }),
         (_, State::Broken) => Some(Ignored::Broken),
-        (None, _) => Some(Ignored::UnknownCluster),
+        (None, _) if !backup.is_adopted => Some(Ignored::UnknownCluster),
         (_, State::Unverified) => Some(Ignored::Unverified),
         (_, State::Suspect) => Some(Ignored::Suspect),
         (_, State::Verified | State::Proven) => None,

@@ -24,6 +24,7 @@ pub(crate) fn reasons(policy: &Policy, field: &Field<'_>) -> Vec<Vec<Reason>> {
         return board.reasons;
     };
     board.add(0, Reason::NewestVerified);
+    board.newest_captured(rivals);
     board.newest_proven(rivals);
     board.before_suspects(field);
     board.last(policy.last);
@@ -57,6 +58,16 @@ fn ranks() -> impl Iterator<Item = u32> {
 impl Board {
     fn add(&mut self, place: usize, reason: Reason) {
         self.reasons[place].push(reason);
+    }
+
+    /// An adopted backup may be of another cluster after all. It must not be the only thing that is
+    /// kept for sure.
+    fn newest_captured(&mut self, rivals: &[&Backup]) {
+        if let Some(place) = rivals.iter().position(|rival| rival.cluster_id.is_some())
+            && place > 0
+        {
+            self.add(place, Reason::NewestCaptured);
+        }
     }
 
     fn newest_proven(&mut self, rivals: &[&Backup]) {

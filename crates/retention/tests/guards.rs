@@ -329,3 +329,80 @@ fn the_frozen_catalogue_is_what_the_golden_files_were_made_of() {
     let verified = |backup: &&Backup| backup.state.is_verified();
     assert_eq!(backups.iter().filter(verified).count(), 68);
 }
+
+/// One that another tool had made, and somebody said is of our cluster.
+fn adopted(id: &str, taken_at: &str, revision: i64) -> Backup {
+    let cluster_id = None;
+    Backup { cluster_id, is_adopted: true, ..ours(id, taken_at, revision, State::Verified) }
+}
+
+fn actions(plan: &Plan) -> Vec<(&str, String)> {
+    plan.decisions().iter().map(|d| (d.id.as_str(), d.action.to_string())).collect()
+}
+
+#[test]
+fn i08_what_was_adopted_competes_where_it_fits_into_the_history() {
+    let verified = |id, taken_at, revision| ours(id, taken_at, revision, State::Verified);
+    let backups = [
+        adopted("a-first", "2026-11-16T12:00:00Z", 50),
+        adopted("a-same-day", "2026-11-17T11:00:00Z", 90),
+        verified("c-1", "2026-11-17T12:00:00Z", 100),
+        adopted("a-between", "2026-11-18T12:00:00Z", 150),
+        verified("c-2", "2026-11-19T12:00:00Z", 200),
+        // Its revision is of the past, its time is that of a copy.
+        adopted("a-copied", "2026-11-20T11:00:00Z", 120),
+        // Of another cluster, as it seems.
+        adopted("a-other", "2026-11-16T18:00:00Z", 9_000),
+        verified("c-3", "2026-11-20T12:00:00Z", 300),
+    ];
+    let policy = Policy { daily: 9, min_keep: 1, ..Policy::default() };
+    let plan = plan(&policy, &backups, now(), OURS).unwrap();
+    let found = actions(&plan);
+    let action = |id| found.iter().find(|(known, _)| *known == id).unwrap().1.clone();
+    for id in ["a-copied", "a-other"] {
+        assert_eq!(action(id), "ignore: its time and its revision disagree", "{id}");
+    }
+    assert_eq!(action("a-same-day"), "remove");
+    for id in ["a-first", "a-between", "c-1", "c-2", "c-3"] {
+        assert!(action(id).starts_with("keep: "), "{id}: {found:?}");
+    }
+}
+
+#[test]
+fn i08_many_adopted_backups_do_not_outvote_the_history() {
+    let mut backups: Vec<Backup> = (0..9)
+        .map(|day| {
+            adopted(&format!("a-{day}"), &format!("2026-11-{:02}T12:00:00Z", 11 + day), 9_000 + day)
+        })
+        .collect();
+    backups.push(ours("c-1", "2026-11-19T12:00:00Z", 100, State::Verified));
+    backups.push(ours("c-2", "2026-11-20T12:00:00Z", 200, State::Verified));
+    let policy = Policy { last: 1, min_keep: 1, ..Policy::default() };
+    let plan = plan(&policy, &backups, now(), OURS).unwrap();
+    assert_eq!((plan.newest_verified(), plan.ignored(), plan.removed()), ("c-2", 9, 1));
+}
+
+#[test]
+fn i07_the_newest_captured_backup_stays_beside_a_newer_adopted_one() {
+    let backups = [
+        ours("c-1", "2026-11-20T10:00:00Z", 100, State::Verified),
+        ours("c-2", "2026-11-20T11:00:00Z", 200, State::Verified),
+        adopted("a", "2026-11-20T12:00:00Z", 300),
+    ];
+    let policy = Policy { last: 1, min_keep: 1, ..Policy::default() };
+    let plan = plan(&policy, &backups, now(), OURS).unwrap();
+    assert_eq!(
+        actions(&plan),
+        [
+            ("a", "keep: newest verified, last (1 of 1)".to_owned()),
+            ("c-2", "keep: newest captured".to_owned()),
+            ("c-1", "remove".to_owned()),
+        ]
+    );
+    // A date of the future, which a wrong clock gave it, neither stops the others nor counts.
+    let ahead = adopted("a", "2026-11-21T12:00:00Z", 300);
+    let plan = lifeboat_retention::plan(&policy, &[backups[0].clone(), ahead], now(), OURS);
+    let found = plan.unwrap();
+    assert_eq!(found.newest_verified(), "c-1");
+    assert_eq!(found.ignored(), 1);
+}

@@ -45,7 +45,8 @@ fn orderly(state: impl Strategy<Value = State>) -> impl Strategy<Value = Vec<Bac
             taken_at += minutes.minutes();
             revision += revisions;
             let id = format!("b{number:02}");
-            backups.push(Backup { id, cluster_id: Some(OURS), taken_at, revision, state });
+            let (cluster_id, is_adopted) = (Some(OURS), false);
+            backups.push(Backup { id, cluster_id, is_adopted, taken_at, revision, state });
         }
         backups
     })
@@ -63,15 +64,20 @@ fn any_state() -> impl Strategy<Value = State> {
 
 /// A catalogue with foreign entries, wrong clocks, and revisions that went back.
 fn messy() -> impl Strategy<Value = Vec<Backup>> {
-    let cluster = prop_oneof![8 => Just(Some(OURS)), 1 => Just(Some(OTHER)), 1 => Just(None)];
+    let cluster = prop_oneof![
+        8 => Just((Some(OURS), false)),
+        1 => Just((Some(OTHER), false)),
+        1 => Just((None, false)),
+        2 => Just((None, true)),
+    ];
     let clock_seconds = prop_oneof![
         12 => Just(0_i64), 2 => -400..400_i64, 1 => -40_000_000..40_000_000_i64, 1 => any::<i64>(),
     ];
     let revision = prop_oneof![20 => Just(None), 1 => any::<i64>().prop_map(Some)];
     let faults = prop::collection::vec((cluster, clock_seconds, revision), 45);
     (orderly(any_state()), faults).prop_map(|(mut backups, faults)| {
-        for (backup, (cluster_id, clock_seconds, revision)) in backups.iter_mut().zip(faults) {
-            backup.cluster_id = cluster_id;
+        for (backup, (cluster, clock_seconds, revision)) in backups.iter_mut().zip(faults) {
+            (backup.cluster_id, backup.is_adopted) = cluster;
             let seconds = backup.taken_at.as_second().saturating_add(clock_seconds);
             let range = Timestamp::MIN.as_second()..=Timestamp::MAX.as_second();
             let seconds = seconds.clamp(*range.start(), *range.end());
@@ -165,7 +171,8 @@ fn by_id(plan: &Plan) -> BTreeMap<&str, &Action> {
 }
 
 fn is_rival(backup: &Backup) -> bool {
-    backup.cluster_id == Some(OURS) && backup.state.is_verified()
+    let is_ours = backup.cluster_id == Some(OURS) || backup.is_adopted;
+    is_ours && backup.state.is_verified()
 }
 
 /// Everything that a plan must satisfy, whatever it was made of.
@@ -190,6 +197,10 @@ fn check_floor(plan: &Plan, policy: &Policy, backups: &[Backup], now: Timestamp)
     let newest =
         backups.iter().filter(|b| is_rival(b)).max_by_key(|b| (b.revision, b.taken_at, &b.id));
     assert_ne!(actions[newest.unwrap().id.as_str()], &Action::Remove);
+    let captured = backups.iter().filter(|b| is_rival(b) && !b.is_adopted);
+    let counts = |b: &&Backup| !matches!(actions[b.id.as_str()], Action::Ignore { .. });
+    let newest = captured.filter(counts).max_by_key(|b| (b.revision, b.taken_at, &b.id));
+    assert!(newest.is_none_or(|b| *actions[b.id.as_str()] != Action::Remove), "{newest:?}");
     let named = plan.decisions().iter().find(|d| d.id == plan.newest_verified()).unwrap();
     let Action::Keep { reasons } = &named.action else { panic!("the newest verified is not kept") };
     assert!(reasons.contains(&Reason::NewestVerified));
@@ -336,6 +347,23 @@ proptest! {
                 std::mem::discriminant(with), std::mem::discriminant(&without)
             ),
             (with, without) => prop_assert!(false, "{with:?} became {without:?}"),
+        }
+    }
+
+    #[test]
+    fn i08_what_was_adopted_never_makes_a_captured_one_an_outsider(
+        backups in messy(), mut policy in policy(), offset in offset_seconds(),
+    ) {
+        policy.guards.allow_large_removal = true;
+        let now = clock(&backups, offset);
+        let captured: Vec<Backup> = backups.iter().filter(|b| !b.is_adopted).cloned().collect();
+        if let (Ok(with), Ok(without)) =
+            (plan(&policy, &backups, now, OURS), plan(&policy, &captured, now, OURS))
+        {
+            for (id, action) in by_id(&without) {
+                let is_ignored = |action: &Action| matches!(action, Action::Ignore { .. });
+                prop_assert_eq!(is_ignored(by_id(&with)[id]), is_ignored(action), "{}", id);
+            }
         }
     }
 

@@ -15,9 +15,9 @@ pub const TRAILER_BYTES: usize = 32;
 
 const SECTOR_BYTES: u64 = 512;
 
-/// The digest under way.
+/// The digest of a snapshot under way, by which its trailer is told from its database.
 #[derive(Debug, Default)]
-pub(crate) struct TrailedDigest {
+pub struct TrailedDigest {
     sha256: Sha256,
     /// The last bytes, at most [`TRAILER_BYTES`], not yet hashed.
     held: Vec<u8>,
@@ -35,7 +35,8 @@ pub(crate) struct Digested {
 }
 
 impl TrailedDigest {
-    pub(crate) fn update(&mut self, chunk: &[u8]) {
+    /// Takes the next bytes.
+    pub fn update(&mut self, chunk: &[u8]) {
         self.bytes = self.bytes.saturating_add(chunk.len() as u64);
         let Some(kept_from) = chunk.len().checked_sub(TRAILER_BYTES) else {
             self.held.extend_from_slice(chunk);
@@ -54,6 +55,22 @@ impl TrailedDigest {
     /// Length and SHA-256 of everything so far, as if it had no trailer.
     pub(crate) fn of_all(&self) -> (u64, [u8; 32]) {
         (self.bytes, self.sha256.clone().chain_update(&self.held).finalize().into())
+    }
+
+    /// Ends a stream of which nothing is known but its length: the SHA-256 of the database, and
+    /// whether a trailer is behind it, right or wrong. `None` when the length is neither that of a
+    /// database nor that of one with its trailer.
+    #[must_use]
+    pub fn by_length(mut self) -> Option<([u8; 32], bool)> {
+        let has_trailer = match self.bytes % SECTOR_BYTES {
+            32 => true,
+            0 => false,
+            _ => return None,
+        };
+        if !has_trailer {
+            self.sha256.update(&self.held);
+        }
+        Some((self.sha256.finalize().into(), has_trailer))
     }
 
     /// Ends the stream. `database_bytes` is the length that the database itself gives.
@@ -99,6 +116,17 @@ mod tests {
 
     fn sealed(bytes: &[u8]) -> Vec<u8> {
         [bytes, &Sha256::digest(bytes)].concat()
+    }
+
+    #[test]
+    fn the_length_alone_tells_a_trailer() {
+        let database = [7; 1_024];
+        let sha256: [u8; 32] = Sha256::digest(database).into();
+        assert_eq!(digest(&[&database]).by_length(), Some((sha256, false)));
+        assert_eq!(digest(&[&sealed(&database)]).by_length(), Some((sha256, true)));
+        for bytes in [1, 31, 33, 511, 513] {
+            assert_eq!(digest(&[&database, &database[..bytes]]).by_length(), None, "{bytes}");
+        }
     }
 
     #[test]

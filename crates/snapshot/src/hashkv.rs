@@ -63,6 +63,11 @@ impl<'a> HashKv<'a> {
         self.keeps.insert(revision, keep);
     }
 
+    /// The current rows of a revision, if they were needed before.
+    pub(crate) fn take_keep(&mut self, revision: i64) -> Option<Keep> {
+        self.keeps.remove(&revision)
+    }
+
     /// HashKV at a pair; `None` when no key is live and the value is not determined.
     pub(crate) fn at(&mut self, revision: i64, compact: i64) -> Result<Option<u32>, VerifyError> {
         if let Some(hash) = self.hashes.get(&(revision, compact)) {
@@ -80,7 +85,7 @@ impl<'a> HashKv<'a> {
         }
         let hash = match self.keeps.get(&revision) {
             Some(keep) if keep.live > 0 || compact == NEVER_COMPACTED => {
-                let range = Range { revision, compact };
+                let range = Range { revision, compact, skips: keep.live > 0 };
                 Some(hash_rows(self.rows, self.combiner, range, keep)?)
             }
             _ => None,
@@ -131,20 +136,22 @@ impl<'a> HashKv<'a> {
 
 /// Revision and compact revision of a computation.
 #[derive(Debug, Clone, Copy)]
-struct Range {
-    revision: i64,
-    compact: i64,
+pub(crate) struct Range {
+    pub(crate) revision: i64,
+    pub(crate) compact: i64,
+    /// Whether rows that are compacted and not current are left out.
+    pub(crate) skips: bool,
 }
 
 impl Range {
-    fn includes(self, row: &Row, is_current: bool, any_current: bool) -> bool {
+    fn includes(self, row: &Row, is_current: bool) -> bool {
         let main = row.revision.main;
-        let skipped = main <= self.compact && any_current && !is_current;
+        let skipped = main <= self.compact && self.skips && !is_current;
         main <= self.revision && !skipped && !(main == self.compact && row.is_tombstone)
     }
 }
 
-fn hash_rows(
+pub(crate) fn hash_rows(
     rows: Rows<'_>,
     combiner: &CrcCombiner,
     range: Range,
@@ -154,8 +161,7 @@ fn hash_rows(
     let mut index = 0;
     for at in rows.leaves {
         rows.ledger.with_leaf(*at, |leaf| {
-            let is_included =
-                |row: &Row, number| range.includes(row, keep.contains(number), keep.live > 0);
+            let is_included = |row: &Row, number| range.includes(row, keep.contains(number));
             hash = hash_leaf(leaf, combiner, hash, index, is_included);
             index += u64::from(leaf.count);
             Ok(())

@@ -7,6 +7,7 @@
 use std::collections::HashSet;
 use std::hash::{BuildHasherDefault, Hasher};
 
+use crate::encryption::NUMBERS;
 use crate::error::VerifyError;
 use crate::ledger::{LeafAt, Ledger};
 use crate::limits::SEEN_KEYS_BYTES_MIN;
@@ -34,6 +35,10 @@ pub(crate) struct Keep {
     pub(crate) live: u64,
     /// Live keys by the number of their resource.
     pub(crate) by_group: Vec<u64>,
+    /// Live keys by the number of their value's encryption.
+    pub(crate) by_encryption: [u64; NUMBERS],
+    /// Number of the row that marks a bump, if it is current.
+    mark: Option<u64>,
 }
 
 /// Keys are hashed already, under a secret; hashing them again would gain nothing.
@@ -70,7 +75,8 @@ impl Keep {
         seen_bytes_max: usize,
     ) -> Result<Self, VerifyError> {
         let words = usize::try_from(rows.count.div_ceil(64)).unwrap_or(usize::MAX);
-        let mut keep = Self { bits: vec![0; words], live: 0, by_group: vec![0; groups] };
+        let (bits, by_group) = (vec![0; words], vec![0; groups]);
+        let mut keep = Self { bits, live: 0, by_group, by_encryption: [0; NUMBERS], mark: None };
         let keys_max = seen_bytes_max.max(SEEN_KEYS_BYTES_MIN) as u64 / SEEN_KEY_BYTES;
         let parts = rows.count.div_ceil(keys_max).max(1);
         for part in 0..parts {
@@ -108,10 +114,33 @@ impl Keep {
         if let Some(count) = self.by_group.get_mut(usize::from(row.group)) {
             *count += 1;
         }
-        let word = usize::try_from(index / 64).ok().and_then(|at| self.bits.get_mut(at));
-        if let Some(word) = word {
+        if let Some(count) = self.by_encryption.get_mut(usize::from(row.encryption)) {
+            *count += 1;
+        }
+        if row.is_phantom {
+            self.mark = Some(index);
+        }
+        if let Some(word) = self.word(index) {
             *word |= 1 << (index % 64);
         }
+    }
+
+    fn word(&mut self, index: u64) -> Option<&mut u64> {
+        usize::try_from(index / 64).ok().and_then(|at| self.bits.get_mut(at))
+    }
+
+    /// Takes out the row that marks a bump: clients do not see it, and the next bump replaces it.
+    pub(crate) fn remove_mark(&mut self) {
+        let Some(index) = self.mark.take() else { return };
+        self.live -= 1;
+        if let Some(word) = self.word(index) {
+            *word &= !(1 << (index % 64));
+        }
+    }
+
+    /// Keys that clients can read.
+    pub(crate) fn live_for_clients(&self) -> u64 {
+        self.live - u64::from(self.mark.is_some())
     }
 
     /// Whether the row with this number, counted in key order, is current.

@@ -25,6 +25,7 @@ pub mod limits;
 mod blob;
 mod crc;
 mod digest;
+mod encryption;
 mod error;
 mod facts;
 mod groups;
@@ -37,12 +38,13 @@ mod page_table;
 mod report;
 mod revision;
 mod row;
+mod server_view;
 mod spill;
 mod summary;
 mod survey;
 mod verifier;
 
-pub use digest::TRAILER_BYTES;
+pub use digest::{TRAILER_BYTES, TrailedDigest};
 pub use error::{ErrorClass, VerifyError};
 pub use hashkv::MemberHashKv;
 pub use key_value::KeyValue;
@@ -51,4 +53,5 @@ pub use report::{
 };
 pub use revision::{Revision, RowKey};
 pub use row::RecordProblem;
+pub use server_view::{Alteration, ServerView};
 pub use verifier::{Agreement, Expectations, Options, Trailer, Verifier};

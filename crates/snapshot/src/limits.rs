@@ -25,6 +25,13 @@ pub const RESOURCE_GROUPS_MAX: usize = 1_024;
 /// Longest name of a Kubernetes resource that is counted by name, in bytes.
 pub const RESOURCE_NAME_BYTES_MAX: usize = 256;
 
+/// Providers and keys of Kubernetes' encryption at rest that are counted by name; the rest is counted
+/// together. What a row keeps has five bits for them, and two numbers are taken.
+pub const ENCRYPTION_NAMES_MAX: usize = 30;
+
+/// Longest name of such a provider and key that is counted by name, in bytes.
+pub const ENCRYPTION_NAME_BYTES_MAX: usize = 256;
+
 /// Distinct pairs of revision and compact revision for which one snapshot is compared with members.
 pub const HASHKV_PAIRS_MAX: usize = 64;
 

@@ -56,6 +56,10 @@ pub struct Report {
     pub rows_with_unknown_fields: u64,
     /// Live keys of each Kubernetes resource; empty when the cluster is not one of Kubernetes.
     pub kubernetes: BTreeMap<String, u64>,
+    /// Live values that Kubernetes encrypted, by provider, version and key name, such as
+    /// `aescbc:v1:key1`. Without those keys nobody can read them.
+    #[serde(default)]
+    pub encryption_at_rest: BTreeMap<String, u64>,
     /// HashKV of the snapshot, and how it compares with the live members.
     pub hashkv: HashKvReport,
 }

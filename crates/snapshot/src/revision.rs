@@ -49,6 +49,17 @@ impl RowKey {
         let revision = Revision { main, sub };
         (separator == SEPARATOR).then_some(Self { revision, is_tombstone })
     }
+
+    /// The key of a row that is no tombstone, and the value of `scheduledCompactRev`: the first
+    /// change of a transaction.
+    #[must_use]
+    pub fn first_of(main: i64) -> [u8; 17] {
+        let mut key = [0; 17];
+        for (at, byte) in key.iter_mut().zip(main.to_be_bytes().into_iter().chain([SEPARATOR])) {
+            *at = byte;
+        }
+        key
+    }
 }
 
 #[cfg(test)]
@@ -64,6 +75,7 @@ mod tests {
         let put = RowKey::parse(&key(7, 3, b"")).unwrap();
         assert_eq!(put, RowKey { revision: Revision { main: 7, sub: 3 }, is_tombstone: false });
         assert!(RowKey::parse(&key(7, 3, b"t")).unwrap().is_tombstone);
+        assert_eq!(RowKey::first_of(7).to_vec(), key(7, 0, b""));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use std::hash::{BuildHasher, RandomState};
 
 use bbolt::LeafElement;
 
+use crate::encryption::EncryptionNames;
 use crate::groups::ResourceGroups;
 use crate::key_value::KeyValue;
 use crate::revision::{Revision, RowKey};
@@ -22,6 +23,8 @@ pub(crate) const ROW_WORDS: usize = 4;
 const TOMBSTONE: u8 = 1;
 const PHANTOM: u8 = 2;
 const UNKNOWN_FIELDS: u8 = 4;
+/// The flags above these three are the number of the row's encryption.
+const ENCRYPTION_SHIFT: u32 = 3;
 
 /// What is wrong with one row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -88,6 +91,8 @@ pub(crate) struct Row {
     pub(crate) bytes: u32,
     /// The key's Kubernetes resource.
     pub(crate) group: u16,
+    /// The provider and key that Kubernetes encrypted the value with: a number of five bits.
+    pub(crate) encryption: u8,
     pub(crate) is_tombstone: bool,
     /// The row that `etcdutl snapshot restore --bump-revision` writes: an empty value.
     pub(crate) is_phantom: bool,
@@ -100,6 +105,7 @@ pub(crate) struct Row {
 pub(crate) struct RowReader {
     secret: RandomState,
     groups: ResourceGroups,
+    encryption: EncryptionNames,
 }
 
 // === impl RowReader ===
@@ -124,6 +130,7 @@ impl RowReader {
             crc: crc32c::crc32c(element.both),
             bytes: u32::try_from(element.both.len()).unwrap_or(u32::MAX),
             group: self.groups.of(kv.key),
+            encryption: self.encryption.of(kv.value),
             is_tombstone: row_key.is_tombstone,
             is_phantom,
             has_unknown_fields: kv.has_unknown_fields,
@@ -131,8 +138,8 @@ impl RowReader {
         })
     }
 
-    pub(crate) fn into_groups(self) -> ResourceGroups {
-        self.groups
+    pub(crate) fn into_names(self) -> (ResourceGroups, EncryptionNames) {
+        (self.groups, self.encryption)
     }
 }
 
@@ -162,7 +169,8 @@ impl Row {
         let flag = |is_set, flag| if is_set { flag } else { 0 };
         let flags = flag(self.is_tombstone, TOMBSTONE)
             | flag(self.is_phantom, PHANTOM)
-            | flag(self.has_unknown_fields, UNKNOWN_FIELDS);
+            | flag(self.has_unknown_fields, UNKNOWN_FIELDS)
+            | self.encryption << ENCRYPTION_SHIFT;
         let code = self.problem.and_then(|problem| PROBLEMS.iter().position(|one| *one == problem));
         let code = code.and_then(|at| u8::try_from(at + 1).ok()).unwrap_or(0);
         let marks = u64::from(self.group) | u64::from(flags) << 16 | u64::from(code) << 24;
@@ -184,6 +192,7 @@ impl Row {
             crc: low_half(content),
             bytes: low_half(content >> 32),
             group: u16::from_le_bytes([group_low, group_high]),
+            encryption: flags >> ENCRYPTION_SHIFT,
             is_tombstone: flags & TOMBSTONE != 0,
             is_phantom: flags & PHANTOM != 0,
             has_unknown_fields: flags & UNKNOWN_FIELDS != 0,
@@ -214,6 +223,7 @@ mod tests {
         let problems = PROBLEMS.into_iter().map(Some).chain([None]);
         for (number, problem) in problems.enumerate() {
             let row = Row {
+                encryption: if number % 2 == 0 { 31 } else { 21 },
                 is_tombstone: number % 2 == 0,
                 is_phantom: number % 3 == 0,
                 has_unknown_fields: number % 4 == 0,

@@ -11,13 +11,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::crc::CrcCombiner;
 use crate::digest::{Digested, TrailedDigest};
+use crate::encryption::EncryptionNames;
 use crate::error::VerifyError;
 use crate::groups::ResourceGroups;
-use crate::hashkv::{HashKv, MemberHashKv, NEVER_COMPACTED};
+use crate::hashkv::{HashKv, MemberHashKv, NEVER_COMPACTED, Range, hash_rows};
 use crate::keep::{Keep, Rows};
 use crate::ledger::Ledger;
 use crate::limits::MEMORY_BYTES_DEFAULT;
 use crate::report::{HashKvReport, MemberComparison, PageCounts, Report, Status, Verdict};
+use crate::revision::RowKey;
+use crate::server_view::{Alteration, ServerView};
 use crate::spill::SpillLog;
 use crate::summary::Summaries;
 use crate::survey::{Survey, survey};
@@ -156,7 +159,29 @@ impl Verifier {
     ///
     /// # Errors
     /// The first check that fails: length, digest, structure, records, barrier, members.
-    pub fn finish(mut self, expectations: &Expectations) -> Result<Report, VerifyError> {
+    pub fn finish(self, expectations: &Expectations) -> Result<Report, VerifyError> {
+        self.judge(expectations, None).map(|(report, _)| report)
+    }
+
+    /// Ends the snapshot, judges it, and predicts what a server answers that is started from it once
+    /// a restore has altered it so. There is no prediction where the history cannot be altered so: a
+    /// cut outside of it, or a bump beyond what a revision can be.
+    ///
+    /// # Errors
+    /// As [`Verifier::finish`].
+    pub fn finish_altered(
+        self,
+        expectations: &Expectations,
+        alteration: &Alteration,
+    ) -> Result<(Report, Option<ServerView>), VerifyError> {
+        self.judge(expectations, Some(*alteration))
+    }
+
+    fn judge(
+        mut self,
+        expectations: &Expectations,
+        alteration: Option<Alteration>,
+    ) -> Result<(Report, Option<ServerView>), VerifyError> {
         if self.is_refused {
             return Err(VerifyError::Refused);
         }
@@ -170,33 +195,42 @@ impl Verifier {
         let combiner = CrcCombiner::shared();
         let survey = survey(&proof, &ledger, combiner)?;
 
+        let (groups, encryption) = rows.into_names();
         let judgement = Judgement {
-            groups: rows.into_groups(),
+            groups,
+            encryption,
             rows: Rows { ledger: &ledger, leaves: &survey.key_leaves, count: survey.key_rows },
             combiner,
             seen_bytes_max: self.options.memory_bytes_max / SEEN_KEYS_SHARE,
         };
-        judgement.report(&meta, digested, &proof, &survey, expectations)
+        let (report, keep) = judgement.report(&meta, digested, &proof, &survey, expectations)?;
+        let view = match alteration {
+            Some(alteration) => judgement.view(&report, keep, alteration)?,
+            None => None,
+        };
+        Ok((report, view))
     }
 }
 
 /// The last steps: what the rows mean, and whether the expectations hold.
 struct Judgement<'a> {
     groups: ResourceGroups,
+    encryption: EncryptionNames,
     rows: Rows<'a>,
     combiner: &'a CrcCombiner,
     seen_bytes_max: usize,
 }
 
 impl Judgement<'_> {
+    /// The report, and the rows that are current at its revision if they are still at hand.
     fn report(
-        self,
+        &self,
         meta: &Meta,
         digested: Digested,
         proof: &Proof,
         survey: &Survey,
         expectations: &Expectations,
-    ) -> Result<Report, VerifyError> {
+    ) -> Result<(Report, Option<Keep>), VerifyError> {
         let facts = &survey.facts;
         let last_main = survey.history.last_main();
         let compact_revision = facts.compact_revision();
@@ -206,9 +240,10 @@ impl Judgement<'_> {
         let keep = Keep::at(self.rows, revision, self.groups.len(), self.seen_bytes_max)?;
         let live = keep.live;
         let kubernetes = self.groups.name_counts(&keep.by_group);
+        let encryption_at_rest = self.encryption.name_counts(&keep.by_encryption);
         let own = (revision, compact_revision.unwrap_or(NEVER_COMPACTED));
-        let hashkv = self.compare(keep, own, expectations)?;
-        Ok(Report {
+        let (hashkv, keep) = self.compare(keep, own, expectations)?;
+        let report = Report {
             snapshot_bytes: digested.bytes,
             database_bytes: meta.file_bytes(),
             sha256: digested.sha256,
@@ -242,8 +277,10 @@ impl Judgement<'_> {
             members: facts.members.clone(),
             rows_with_unknown_fields: survey.history.rows_with_unknown_fields(),
             kubernetes,
+            encryption_at_rest,
             hashkv,
-        })
+        };
+        Ok((report, keep))
     }
 
     fn compare(
@@ -251,7 +288,7 @@ impl Judgement<'_> {
         keep: Keep,
         own: (i64, i64),
         expectations: &Expectations,
-    ) -> Result<HashKvReport, VerifyError> {
+    ) -> Result<(HashKvReport, Option<Keep>), VerifyError> {
         let (revision, compact_revision) = own;
         let mut hashkv = HashKv::new(self.rows, self.combiner, self.seen_bytes_max);
         hashkv.insert_keep(revision, keep);
@@ -262,12 +299,46 @@ impl Judgement<'_> {
         if let Some(other) = expectations.agreement.broken_by(&compared) {
             return Err(VerifyError::mismatch(other));
         }
-        Ok(HashKvReport {
-            revision,
-            compact_revision,
-            hash: hashkv.at(revision, compact_revision)?,
-            compared,
-        })
+        let hash = hashkv.at(revision, compact_revision)?;
+        let report = HashKvReport { revision, compact_revision, hash, compared };
+        Ok((report, hashkv.take_keep(revision)))
+    }
+
+    fn view(
+        &self,
+        report: &Report,
+        keep: Option<Keep>,
+        alteration: Alteration,
+    ) -> Result<Option<ServerView>, VerifyError> {
+        let altered = alteration.apply(report.revision, report.compact_revision);
+        let Some(altered) = altered else { return Ok(None) };
+        let mut keep = match keep.filter(|_| altered.end == report.revision) {
+            Some(keep) => keep,
+            None => Keep::at(self.rows, altered.end, self.groups.len(), self.seen_bytes_max)?,
+        };
+        let keys_live = keep.live_for_clients();
+        if altered.raised.is_some() {
+            keep.remove_mark();
+        }
+        // The mark of a bump is live, so there is always something for a server to skip by.
+        let skips = keep.live > 0 || altered.raised.is_some();
+        let compact = altered.compact.unwrap_or(NEVER_COMPACTED);
+        let hashkv = if skips || compact == NEVER_COMPACTED {
+            let range = Range { revision: altered.end, compact, skips };
+            let hash = hash_rows(self.rows, self.combiner, range, &keep)?;
+            let mark = altered.raised.map(RowKey::first_of);
+            Some(mark.map_or(hash, |mark| crc32c::crc32c_append(hash, &mark)))
+        } else {
+            None
+        };
+        Ok(Some(ServerView {
+            revision: altered.revision(),
+            compact_revision: altered.compact,
+            keys_live,
+            hashkv,
+            kubernetes: self.groups.name_counts(&keep.by_group),
+            encryption_at_rest: self.encryption.name_counts(&keep.by_encryption),
+        }))
     }
 }
 

@@ -111,6 +111,7 @@ fn check(report: &Report, world: &World) {
     let widgets = live.iter().filter(|key| key.starts_with(b"/registry/example.com/")).count();
     let counted = report.kubernetes.get("example.com/widgets").copied().unwrap_or(0);
     assert_eq!(counted, widgets as u64);
+    assert_eq!(report.encryption_at_rest, oracle::encrypted(&world.rows));
     if oracle::has_live_key(&world.rows, world.revision) || world.compact < 0 {
         let expected = oracle::hashkv(&world.rows, world.revision, world.compact);
         assert_eq!(report.hashkv.hash, Some(expected));

@@ -2,13 +2,14 @@
 //! by the check that is there for it and not by the digest.
 //!
 //! Held to: a plain recursive reader without any checks reads what was accepted, and computes the
-//! same status hash, counts and HashKV; neither chunks nor budgets change the verdict.
+//! same status hash, counts and HashKV, and the reader at random the same rows; whatever was not
+//! accepted, the reader at random comes to an end of; neither chunks nor budgets change the verdict.
 
 use crate::choices::{Choices, STRUCTURED};
 use crate::model::history::{self, ModelRow, Shape};
 use crate::model::writer::{self, Bucket, Layout};
 use crate::model::{Rng, oracle, seal};
-use bbolt::fnv1a64;
+use bbolt::{Database, ReadError, fnv1a64};
 use lifeboat_snapshot::{
     ErrorClass, Expectations, KeyValue, Options, Report, RowKey, TRAILER_BYTES, Verifier,
     VerifyError,
@@ -317,6 +318,7 @@ fn judge(snapshot: &[u8], chunk: usize) {
             let is_judged = matches!(one.class(), ErrorClass::Corrupt | ErrorClass::Unsupported);
             assert!(is_judged, "{one}");
             assert!(one.hint().is_some(), "{one}");
+            let _ = walked(snapshot);
         }
         (one, other) => panic!("chunks of {chunk}: {one:?} became {other:?}"),
     }
@@ -325,6 +327,7 @@ fn judge(snapshot: &[u8], chunk: usize) {
 /// What a reader without checks, which panics where it cannot go on, makes of the same bytes.
 fn check_report(report: &Report, database: &[u8]) {
     let read = oracle::buckets(&used_first(database));
+    assert_eq!(walked(database).unwrap(), read);
     assert_eq!(report.status.hash, oracle::status_hash(&read));
     let count: usize = read.iter().map(|(_, rows)| rows.len()).sum();
     assert_eq!(report.status.total_key_rows, count as u64);
@@ -336,6 +339,21 @@ fn check_report(report: &Report, database: &[u8]) {
         let compact = report.compact_revision.unwrap_or(NEVER_COMPACTED);
         assert_eq!(hash, oracle::hashkv(&rows, report.revision, compact));
     }
+}
+
+/// Every row, read page by page.
+fn walked(database: &[u8]) -> Result<Vec<Bucket>, ReadError> {
+    let database = Database::open(database, database.len() as u64)?;
+    let mut buckets = Vec::new();
+    for name in database.bucket_names()? {
+        let mut rows = database.rows(&name)?.expect("a listed bucket");
+        let mut read = Vec::new();
+        while let Some((key, value)) = rows.next_row()? {
+            read.push((key.to_vec(), value.to_vec()));
+        }
+        buckets.push((name, read));
+    }
+    Ok(buckets)
 }
 
 /// The plain reader looks at meta page 0 only; the newer one counts.

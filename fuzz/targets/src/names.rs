@@ -4,7 +4,7 @@
 //! name that a listing may show leads into its own folder and nowhere else.
 
 use crate::choices::Choices;
-use catalogue::{BackupName, ObjectName};
+use catalogue::{BackupName, Finding, ObjectName};
 use contract::RunId;
 use jiff::Timestamp;
 use store::check_key;
@@ -59,9 +59,12 @@ fn made(mut choices: Choices<'_>) {
     let backup = one.1;
     let suffix = choices.of_slice(&[".db", ".db.zst.age", ".json", ".db.gz"]).to_owned();
     let tier = choices.of_slice(&["frequent", "daily", "a.b", "a-b"]).to_owned();
+    let finding = choices.of_slice(&[Finding::Proven, Finding::Restored, Finding::Suspect]);
+    let (of_tier, of_backup) = (tier.clone(), backup.clone());
     for name in [
         ObjectName::Manifest { tier: tier.clone(), backup: backup.clone(), revision },
         ObjectName::Artifact { tier, backup, suffix },
+        ObjectName::Record { tier: of_tier, backup: of_backup, finding, drill: other.1 },
     ] {
         let key = name.key("prod");
         assert_eq!(ObjectName::parse("prod", &key).as_ref(), Some(&name), "{key}");

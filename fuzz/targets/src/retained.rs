@@ -77,6 +77,7 @@ fn history(choices: &mut Choices<'_>) -> (Vec<Backup>, i64) {
         backups.push(Backup {
             id: format!("b{number:02}"),
             cluster_id: choices.of_slice(&[Some(OURS), Some(OURS), Some(OURS), Some(2), None]),
+            is_adopted: choices.one_in(2),
             taken_at: Timestamp::from_second(if odd { 3 * second } else { second }).unwrap(),
             revision: if odd { choices.odd_number().cast_signed() } else { revision },
             state: states[choices.below(8) % 5 * usize::from(choices.one_in(2))],
@@ -86,7 +87,8 @@ fn history(choices: &mut Choices<'_>) -> (Vec<Backup>, i64) {
 }
 
 fn check(plan: &Plan, policy: &Policy, backups: &[Backup]) {
-    let is_rival = |b: &Backup| b.cluster_id == Some(OURS) && b.state.is_verified();
+    let is_ours = |b: &Backup| b.cluster_id.map_or(b.is_adopted, |cluster_id| cluster_id == OURS);
+    let is_rival = |b: &Backup| is_ours(b) && b.state.is_verified();
     let find = |id: &str| backups.iter().find(|b| b.id == id).unwrap();
     assert_eq!(plan.decisions().len(), backups.len());
     for decision in plan.decisions() {

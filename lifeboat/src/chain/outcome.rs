@@ -44,7 +44,7 @@ pub(crate) struct Outcome {
 }
 
 /// The root cause of a failure.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Cause {
     /// The stage, or `lifeboat` itself.
     pub(crate) stage: String,
@@ -63,6 +63,11 @@ impl Outcome {
     pub(super) fn new(steps: Vec<StepEnd>, stopped_by: Option<i32>, timed_out: bool) -> Self {
         let (code, cause) = judge(&steps, stopped_by, timed_out);
         Outcome { code, cause, steps }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn failed(code: u8, cause: Cause) -> Self {
+        Outcome { code, cause: Some(cause), steps: Vec::new() }
     }
 
     /// Whether the step did its work, be it with fewer copies than wanted: it signed for it, which

@@ -24,11 +24,11 @@ pub(crate) fn age(seconds: i64) -> String {
     plural(seconds / size, name)
 }
 
-/// `1 copy` needs no more than an s, and neither do the other words used here.
+/// `copies`, `days`, `keys`: the words used here need no more than this.
 pub(crate) fn plural(count: i64, noun: &str) -> String {
     match (count, noun.strip_suffix('y')) {
         (1, _) => format!("1 {noun}"),
-        (_, Some(stem)) if !noun.ends_with("ay") => format!("{count} {stem}ies"),
+        (_, Some(stem)) if !stem.ends_with(['a', 'e', 'o', 'u']) => format!("{count} {stem}ies"),
         _ => format!("{count} {noun}s"),
     }
 }
@@ -47,5 +47,6 @@ mod tests {
         assert_eq!(age(61), "1 minute");
         assert_eq!(age(2 * 86_400), "2 days");
         assert_eq!(plural(2, "copy"), "2 copies");
+        assert_eq!(plural(2, "live key"), "2 live keys");
     }
 }

@@ -23,6 +23,12 @@ struct Row {
     state: State,
     /// The state of each copy by destination.
     copies: BTreeMap<String, State>,
+    /// When the last drill began that proved one of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    proven_at: Option<jiff::Timestamp>,
+    /// Whether another tool had made it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    adopted: bool,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     problems: Vec<String>,
 }
@@ -99,6 +105,8 @@ impl Row {
             artifact_bytes: None,
             state: backup.state,
             copies: BTreeMap::new(),
+            proven_at: None,
+            adopted: false,
             problems: Vec::new(),
         }
     }
@@ -112,13 +120,13 @@ impl Row {
             self.keys = Some(manifest.snapshot.total_key_live);
             self.snapshot_bytes = Some(manifest.snapshot.snapshot_bytes);
             self.artifact_bytes = Some(manifest.artifact.bytes);
+            self.adopted = manifest.etcd.adopted.is_some();
         }
-        if backup.state == State::Verified {
-            self.state = State::Verified;
-        }
+        self.state = self.state.best(backup.state);
+        self.proven_at = self.proven_at.max(backup.proven_at);
         self.copies.insert(destination.to_owned(), backup.state);
-        let problem = backup.problem.as_ref().map(|text| format!("{destination}: {text}"));
-        self.problems.extend(problem);
+        let texts = backup.problem.iter().chain(&backup.notes);
+        self.problems.extend(texts.map(|text| format!("{destination}: {text}")));
     }
 }
 
@@ -135,7 +143,7 @@ fn table(listing: &Listing) -> String {
             number(row.keys.map(|n| n.to_string())),
             number(row.snapshot_bytes.map(bytes)),
             number(row.artifact_bytes.map(bytes)),
-            row.state.name().to_owned(),
+            state(row),
             copies(row),
         ]);
     }
@@ -166,9 +174,20 @@ fn lines(table: &Table) -> String {
     table.to_string().lines().map(|line| format!("{}\n", line.trim())).collect()
 }
 
+/// With the day of the drill, because a proof ages.
+fn state(row: &Row) -> String {
+    match (row.state, row.proven_at) {
+        (State::Proven, Some(at)) => format!("proven {}", at.strftime("%Y-%m-%d")),
+        (state, _) => state.name().to_owned(),
+    }
+}
+
 fn copies(row: &Row) -> String {
+    // Where a drill proved some and not others, it is told which.
+    let is_mixed = row.copies.values().any(|state| *state == State::Verified);
     let word = |(name, state): (&String, &State)| match state {
-        State::Verified => name.clone(),
+        State::Proven if is_mixed => format!("{name} (proven)"),
+        State::Proven | State::Verified => name.clone(),
         state => format!("{name} ({})", state.name()),
     };
     row.copies.iter().map(word).collect::<Vec<_>>().join(", ")

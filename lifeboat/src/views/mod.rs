@@ -10,7 +10,7 @@ mod status;
 
 pub(crate) use format::{age, bytes, plural};
 pub(crate) use list::list;
-pub(crate) use show::show;
+pub(crate) use show::{quoted, show};
 pub(crate) use status::status;
 
 use crate::cli::Common;
@@ -55,10 +55,10 @@ pub(crate) fn read_catalogue_within(common: &Common, limit: &str) -> Result<Cata
 }
 
 /// The name of the backup that somebody means by `latest`, by its name or by how it begins.
-/// `latest` is the newest with a verified copy.
+/// `latest` is the newest with a copy that is verified or proven.
 pub(crate) fn choose(catalogue: &Catalogue, wanted: &str) -> Result<BackupName, Error> {
     let is_wanted = |backup: &Backup| match wanted {
-        "latest" => backup.state == catalogue::State::Verified,
+        "latest" => backup.state.is_trusted(),
         name => backup.name.as_str().starts_with(name),
     };
     let mut names: Vec<&BackupName> =

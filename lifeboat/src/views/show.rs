@@ -3,8 +3,9 @@
 use super::{age, bytes, choose, plural, print, print_json, read_catalogue};
 use crate::cli::{Common, ShowArgs};
 use crate::error::Error;
-use catalogue::{Backup, Catalogue, Manifest, State};
+use catalogue::{Backup, Catalogue, Depth, Drilled, Manifest, State};
 use contract::Exit;
+use contract::facts::{Adopted, TimeFrom};
 use serde::Serialize;
 use std::fmt::Write as _;
 
@@ -26,6 +27,12 @@ struct Copy<'a> {
     problem: Option<&'a str>,
     manifest_key: &'a str,
     manifest_sha256: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    proven_at: Option<jiff::Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    drill: Option<&'a Drilled>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    notes: &'a [String],
 }
 
 pub(crate) fn show(common: &Common, args: &ShowArgs) -> Result<Exit, Error> {
@@ -33,8 +40,8 @@ pub(crate) fn show(common: &Common, args: &ShowArgs) -> Result<Exit, Error> {
     let name = choose(&catalogue, &args.backup)?;
     let copies: Vec<(&str, &Backup)> =
         catalogue.copies().filter(|(_, backup)| backup.name == name).collect();
-    // A verified copy describes the backup better than a broken one.
-    let best = copies.iter().find(|(_, b)| b.state == State::Verified).or(copies.first());
+    // A trusted copy describes the backup better than a broken one.
+    let best = copies.iter().find(|(_, b)| b.state.is_trusted()).or(copies.first());
     let manifest = best.and_then(|(_, backup)| backup.manifest.as_ref());
     let shown = Shown {
         version: 1,
@@ -58,6 +65,9 @@ fn copy<'a>(catalogue: &'a Catalogue, destination: &'a str, backup: &'a Backup) 
         problem: backup.problem.as_deref(),
         manifest_key: &backup.manifest_key,
         manifest_sha256: &backup.manifest_sha256,
+        proven_at: backup.proven_at,
+        drill: backup.drill.as_ref(),
+        notes: &backup.notes,
     }
 }
 
@@ -73,6 +83,10 @@ fn page(shown: &Shown<'_>, catalogue: &Catalogue) -> String {
             "copy",
             format!("{} {} ({}{problem})", copy.destination, copy.location, copy.state.name()),
         );
+        if let Some(drill) = copy.drill {
+            page.line("", drilled(drill, copy.proven_at, catalogue));
+        }
+        copy.notes.iter().for_each(|note| page.line("", note));
     }
     page.line("bring back", format!("lifeboat fetch {} -o snapshot.db", shown.name));
     let whole = shown.copies.iter().find(|copy| copy.state != State::Broken);
@@ -85,16 +99,16 @@ fn page(shown: &Shown<'_>, catalogue: &Catalogue) -> String {
 fn describe(page: &mut Page, manifest: &Manifest, catalogue: &Catalogue) {
     let (etcd, snapshot) = (&manifest.etcd, &manifest.snapshot);
     let seconds = catalogue.read_at.as_second() - manifest.taken_at.as_second();
-    page.line("cluster", format!("{} (etcd id {})", manifest.cluster, etcd.cluster_id));
+    let id = manifest.cluster_id().map_or("etcd id not known".into(), |id| format!("etcd id {id}"));
+    page.line("cluster", format!("{} ({id})", manifest.cluster));
     page.line("taken", format!("{} ({} ago)", manifest.taken_at, age(seconds)));
-    page.line(
-        "etcd",
-        format!(
-            "{}, from member {}",
-            etcd.etcd_version,
-            name_of(&etcd.member_name, &etcd.member_id)
-        ),
-    );
+    match &etcd.adopted {
+        Some(adopted) => adoption(page, adopted),
+        None => {
+            let member = name_of(&etcd.member_name, &etcd.member_id);
+            page.line("etcd", format!("{}, from member {member}", etcd.etcd_version));
+        }
+    }
     for member in &etcd.members {
         let learner = if member.learner { " (learner)" } else { "" };
         let urls = member.peer_urls.join(",");
@@ -106,10 +120,58 @@ fn describe(page: &mut Page, manifest: &Manifest, catalogue: &Catalogue) {
     for reason in &etcd.degraded {
         page.line("degraded", reason);
     }
-    page.line("revision", format!("{} (barrier {})", snapshot.revision, etcd.revision_barrier));
+    let barrier = match etcd.adopted {
+        Some(_) => String::new(),
+        None => format!(" (barrier {})", etcd.revision_barrier),
+    };
+    page.line("revision", format!("{}{barrier}", snapshot.revision));
     let keys = i64::try_from(snapshot.total_key_live).unwrap_or(i64::MAX);
     page.line("keys", format!("{} live, {} records", keys, snapshot.total_key_records));
     page.line("status hash", format!("{:x}", snapshot.status_hash));
+    for (name, keys) in &snapshot.encryption_at_rest {
+        page.line(
+            "encrypted",
+            format!("{keys} keys by Kubernetes, which needs {name} to read them"),
+        );
+    }
+    if snapshot.auth_enabled == Some(true) {
+        page.line("auth", "etcd asks for a user and a password");
+    }
+    hashkv(page, manifest);
+    for step in &manifest.steps {
+        page.line(
+            &step.stage,
+            format!("{} {}", bytes(step.output.bytes), short(&step.output.sha256)),
+        );
+    }
+    for recipient in &manifest.recipients {
+        page.line("opens with", recipient);
+    }
+}
+
+/// Where a backup came from that nobody captured.
+fn adoption(page: &mut Page, adopted: &Adopted) {
+    let wrapped = match adopted.wrapped.as_slice() {
+        [] => String::new(),
+        all => format!(" ({})", all.join(" > ")),
+    };
+    page.line("adopted", format!("from the file {}{wrapped}", adopted.file));
+    let time = match adopted.time_from {
+        TimeFrom::Given => "the time is as somebody said",
+        TimeFrom::ZipEntry => "the time is that of the entry in the zip file",
+        TimeFrom::FileTime => "the time is that of the file",
+    };
+    page.line("", time);
+    if !adopted.has_trailer {
+        page.line("", "a copied member/snap/db: what was only in its WAL is missing");
+    }
+}
+
+fn hashkv(page: &mut Page, manifest: &Manifest) {
+    let snapshot = &manifest.snapshot;
+    if manifest.etcd.adopted.is_some() {
+        return page.line("HashKV", "no member was asked");
+    }
     let agree = snapshot.hashkv.iter().filter(|v| v.agrees).count();
     let asked = i64::try_from(snapshot.hashkv.len()).unwrap_or(i64::MAX);
     page.line("HashKV", format!("agrees with {agree} of {}", plural(asked, "member")));
@@ -122,14 +184,20 @@ fn describe(page: &mut Page, manifest: &Manifest, catalogue: &Catalogue) {
             page.line("", format!("{name} HOLDS OTHER DATA than the majority: replace it"));
         }
     }
-    for step in &manifest.steps {
-        page.line(
-            &step.stage,
-            format!("{} {}", bytes(step.output.bytes), short(&step.output.sha256)),
-        );
-    }
-    for recipient in &manifest.recipients {
-        page.line("opens with", recipient);
+}
+
+/// What the last drill of a copy found, and when one proved it, where that was another one.
+fn drilled(drill: &Drilled, proven_at: Option<jiff::Timestamp>, catalogue: &Catalogue) -> String {
+    let ago = |at: jiff::Timestamp| age(catalogue.read_at.as_second() - at.as_second());
+    let with = match (&drill.etcd_version, drill.depth) {
+        (Some(version), Depth::ThreeMembers) => format!("three members of etcd {version}"),
+        (Some(version), _) => format!("etcd {version}"),
+        (None, _) => "no etcd started".to_owned(),
+    };
+    let said = format!("drill {} ago: {} ({with})", ago(drill.at), drill.finding.name());
+    match proven_at.filter(|at| *at != drill.at) {
+        Some(at) => format!("{said}; proven {} ago", ago(at)),
+        None => said,
     }
 }
 
@@ -161,7 +229,7 @@ fn from_bucket(location: &str, key: &str) -> String {
 }
 
 /// As one word of a shell.
-fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/.:_-%@+=".contains(c);
     match text.chars().all(plain) {
         true => text.to_owned(),

@@ -15,13 +15,15 @@ pub(crate) fn status(common: &Common, args: &OutputArgs) -> Result<Exit, Error> 
     match args.json {
         true => print_json(&verdict)?,
         false => {
-            print(&format!("{}\n", line(&pipeline.cluster, &verdict, pipeline.run.stale_after)))?;
+            let now = catalogue.read_at;
+            let line = line(&pipeline.cluster, &verdict, pipeline.run.stale_after, now);
+            print(&format!("{line}\n"))?;
         }
     }
     Ok(verdict.exit())
 }
 
-fn line(cluster: &str, verdict: &Verdict, limit: config::Duration) -> String {
+fn line(cluster: &str, verdict: &Verdict, limit: config::Duration, now: jiff::Timestamp) -> String {
     let newest = match (&verdict.newest, verdict.age_seconds, verdict.revision) {
         (Some(name), Some(seconds), Some(revision)) => {
             format!("newest verified backup {name} is {} old, revision {revision}", age(seconds))
@@ -40,6 +42,17 @@ fn line(cluster: &str, verdict: &Verdict, limit: config::Duration) -> String {
             format!("; {} broken or suspect (see `lifeboat list`)", plural(count, "copy"))
         }
     };
+    let proven = match (&verdict.newest_proven, verdict.proven_at) {
+        _ if verdict.newest.is_none() => String::new(),
+        (Some(name), Some(at)) => {
+            let ago = age(now.as_second() - at.as_second());
+            match verdict.newest.as_ref() == Some(name) {
+                true => format!("; proven by a drill {ago} ago"),
+                false => format!("; newest proven is {name}, by a drill {ago} ago"),
+            }
+        }
+        _ => "; none was proven by a drill".to_owned(),
+    };
     let word = match verdict.safety {
         Safety::Safe => "SAFE",
         Safety::Partial => "PARTIAL",
@@ -53,5 +66,5 @@ fn line(cluster: &str, verdict: &Verdict, limit: config::Duration) -> String {
         Safety::Unknown => "no destination could be read".into(),
         Safety::Safe | Safety::Partial => format!("{newest}, {copies}"),
     };
-    format!("{cluster}: {word}: {judged}{dark}{bad}")
+    format!("{cluster}: {word}: {judged}{proven}{dark}{bad}")
 }

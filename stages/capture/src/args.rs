@@ -4,7 +4,7 @@
 use clap::Parser;
 use config::MemberChoice;
 use contract::StageArgs;
-use std::path::PathBuf;
+use etcd::ConnectArgs;
 
 /// Captures a snapshot from a live etcd.
 ///
@@ -17,33 +17,8 @@ pub(crate) struct Args {
     #[command(flatten)]
     pub(crate) stage: StageArgs,
 
-    /// Where etcd is, separated by commas.
-    #[arg(long, value_name = "URL", value_delimiter = ',')]
-    pub(crate) endpoints: Vec<String>,
-
-    /// The certificate authority of the servers.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) cacert: Option<PathBuf>,
-
-    /// The client's certificate.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) cert: Option<PathBuf>,
-
-    /// The client's key.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) key: Option<PathBuf>,
-
-    /// The name to expect in the server's certificate, when it is not the endpoint's.
-    #[arg(long, value_name = "NAME")]
-    pub(crate) server_name: Option<String>,
-
-    /// The user, where etcd's own authentication is on.
-    #[arg(long, value_name = "NAME")]
-    pub(crate) user: Option<String>,
-
-    /// The file with that user's password.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) password_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) connect: ConnectArgs,
 
     /// Which member gives the snapshot: follower, leader, rotate, or its name, id or endpoint.
     #[arg(long, value_name = "MEMBER")]

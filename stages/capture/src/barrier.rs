@@ -6,7 +6,7 @@
 //! member is not cut off from the others.
 
 use crate::survey::Sighting;
-use crate::trouble::Trouble;
+use etcd::Trouble;
 
 /// Reads the cluster's revision through one member.
 ///

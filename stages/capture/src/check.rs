@@ -5,24 +5,20 @@
 //!
 //! What a capture gets over, such as one member of three that is down, is a warning.
 
-mod certificates;
-mod versions;
-
 use crate::args::Args;
 use crate::choice::{Choice, Reason, choose};
 use crate::error::Error;
 use crate::order::Order;
 use crate::settings::Settings;
-use crate::stage::{nobody, runtime, settings, wish};
+use crate::stage::{nobody, runtime, wish};
 use crate::stream::{LiveMessages, Messages};
 use crate::survey::{Sighting, Survey};
-use crate::trouble::Trouble;
 use crate::{barrier, hashkv};
 use config::{HashKvRule, Pipeline};
 use contract::facts::{Alarm, HashKvAnswer, MemberHashKv};
 use contract::{CheckReport, Clock, Exit, Finding};
+use etcd::{Trouble, certificates, versions};
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -50,10 +46,10 @@ fn softened(finding: Finding) -> Finding {
 /// Checks and prints. Of all failures the one that most needs a person gives the exit code.
 pub(crate) fn run(args: &Args) -> Result<Exit, Error> {
     let mut report = CheckReport::new("capture");
-    match settings(args) {
+    match Settings::load(args) {
         Ok(settings) => {
             let pipeline = Pipeline::load(args.stage.config.as_deref())?;
-            let check = Check { settings: Arc::new(settings), rule: pipeline.verify.hashkv };
+            let check = Check { settings, rule: pipeline.verify.hashkv };
             let runtime = runtime()?;
             runtime.block_on(check.cluster(&mut report));
             runtime.shutdown_background();
@@ -64,17 +60,17 @@ pub(crate) fn run(args: &Args) -> Result<Exit, Error> {
 }
 
 struct Check {
-    settings: Arc<Settings>,
+    settings: Settings,
     rule: HashKvRule,
 }
 
 impl Check {
     async fn cluster(&self, report: &mut CheckReport) {
-        let survey = Survey::take(&self.settings).await;
-        let mut endpoints = self.settings.endpoints.clone();
+        let survey = Survey::take(&self.settings.etcd).await;
+        let mut endpoints = self.settings.etcd.endpoints.clone();
         if let Ok(survey) = &survey {
             let seen = survey.sightings.iter().map(|s| s.connection.endpoint().clone());
-            endpoints.extend(seen.filter(|e| !self.settings.endpoints.contains(e)));
+            endpoints.extend(seen.filter(|e| !self.settings.etcd.endpoints.contains(e)));
         }
         match survey {
             Ok(survey) => self.seen(&survey, report).await,
@@ -88,8 +84,9 @@ impl Check {
             Err(error) => report.failed("cluster", &error),
         }
         let now = Clock::system().now();
-        let certificates = certificates::look(&self.settings, endpoints, now).await;
-        certificates.into_iter().for_each(|finding| report.add(finding));
+        for certificate in certificates::seen(&self.settings.etcd, endpoints).await {
+            report.add(certificates::judge(&certificate, now));
+        }
     }
 
     async fn seen(&self, survey: &Survey, report: &mut CheckReport) {

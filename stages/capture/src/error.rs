@@ -1,14 +1,11 @@
 //! How a capture fails, and with which exit code.
 
-use crate::connection::hex_id;
-use crate::endpoint::Endpoint;
 use crate::flaw::Flaw;
 use crate::stream::Broken;
-use crate::trouble::Trouble;
 use contract::{Blame, Exit, Failure};
+use etcd::{Endpoint, Trouble, hex_id};
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
 
 /// Why there is no snapshot.
 #[derive(Debug, thiserror::Error)]
@@ -17,12 +14,8 @@ pub(crate) enum Error {
     Contract(#[from] contract::Error),
     #[error(transparent)]
     Config(#[from] config::Error),
-    #[error("{problem}")]
-    Setting { problem: String, hint: String },
-    #[error("cannot read {}", path.display())]
-    SettingFile { path: PathBuf, source: io::Error },
-    #[error("no endpoint of etcd is configured")]
-    NoEndpoints,
+    #[error(transparent)]
+    Setting(#[from] etcd::Error),
     #[error("the runtime cannot be started")]
     Runtime(#[source] io::Error),
     #[error("no endpoint of etcd can be used: {}", joined(unreachable))]
@@ -75,10 +68,6 @@ impl fmt::Display for Unreachable {
 }
 
 impl Error {
-    pub(crate) fn setting(problem: impl Into<String>, hint: impl Into<String>) -> Self {
-        Error::Setting { problem: problem.into(), hint: hint.into() }
-    }
-
     pub(crate) fn snapshot(member: String, member_id: u64, broken: Broken) -> Self {
         Error::Snapshot {
             member,
@@ -137,10 +126,8 @@ impl Failure for Error {
         match self {
             Error::Contract(error) => error.exit(),
             Error::Config(error) => error.exit(),
-            Error::Setting { .. }
-            | Error::SettingFile { .. }
-            | Error::NoEndpoints
-            | Error::NoSuchMember { .. } => Exit::Config,
+            Error::Setting(error) => error.exit(),
+            Error::NoSuchMember { .. } => Exit::Config,
             Error::Runtime(_) | Error::Answer(_) => Exit::LocalDisk,
             Error::NoMember { unreachable } => exit_of_all(unreachable),
             Error::TwoClusters { .. } => Exit::Refused,
@@ -159,7 +146,7 @@ impl Failure for Error {
         let text = match self {
             Error::Contract(error) => return error.hint(),
             Error::Config(error) => return error.hint(),
-            Error::Setting { hint, .. } => return Some(hint.clone()),
+            Error::Setting(error) => return error.hint(),
             Error::Endpoint { trouble, .. } => return trouble.hint().map(str::to_owned),
             Error::Snapshot { flaw, .. } => return flaw.hint(),
             Error::Exhausted { failed } if failed.is_empty() => return None,
@@ -167,11 +154,6 @@ impl Failure for Error {
             Error::NoMember { unreachable } => {
                 let worst = unreachable.iter().find(|u| u.trouble.exit() == self.exit());
                 return worst.and_then(|u| u.trouble.hint()).map(str::to_owned);
-            }
-            Error::SettingFile { .. } => "check the file's name and that this user may read it",
-            Error::NoEndpoints => {
-                "set endpoints in [capture], --endpoints or ETCDCTL_ENDPOINTS, such as \
-                 https://127.0.0.1:2379"
             }
             Error::Runtime(_) => "look at the limits of threads and open files (ulimit -u, -n)",
             Error::TwoClusters { .. } => "name the endpoints of one cluster only",

@@ -4,8 +4,8 @@
 //! order and yet does not hold what it announced is corrupt.
 
 use crate::order::DIGEST_BYTES;
-use crate::trouble::{Trouble, seconds};
 use contract::{Blame, Exit, Failure as _, StreamError};
+use etcd::{Trouble, seconds};
 use std::time::Duration;
 
 /// What is wrong with a stream.

@@ -4,10 +4,9 @@
 //! snapshot's bytes. An answer is never required here: a member that has none gets the reason
 //! written down, and `verify` decides what that is worth.
 
-use crate::connection::{Connection, HashKv, Listed, hex_id};
 use crate::survey::{Sighting, Survey};
-use crate::trouble::{Trouble, seconds};
 use contract::facts::{HashKvAnswer, MemberHashKv};
+use etcd::{Connection, HashKv, Listed, Trouble, hex_id, seconds};
 use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout_at};

@@ -4,18 +4,14 @@ mod args;
 mod barrier;
 mod check;
 mod choice;
-mod connection;
-mod endpoint;
 mod error;
 mod flaw;
 mod hashkv;
 mod order;
-mod probe;
 mod settings;
 mod stage;
 mod stream;
 mod survey;
-mod trouble;
 mod writer;
 
 use clap::Parser;
@@ -26,7 +22,6 @@ fn main() -> ExitCode {
         return done;
     }
     let args = args::Args::parse();
-    // One provider for every TLS client in the tree. It can be there already only in a test.
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    etcd::install_crypto();
     contract::stage_main("capture", &args.stage, || stage::run(&args))
 }

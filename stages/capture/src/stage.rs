@@ -6,18 +6,15 @@
 
 use crate::args::Args;
 use crate::choice::{Choice, Reason, Wish, choose, is_named};
-use crate::connection::{LINEARIZABLE_READ, Listed, Status, hex_id};
 use crate::error::Error;
-use crate::settings::{KUBEADM_DIR, Settings, Sources};
+use crate::settings::Settings;
 use crate::stream::{Limits, LiveMessages, Pump};
 use crate::survey::{Sighting, Survey};
-use crate::trouble::Trouble;
 use crate::{barrier, check, hashkv};
-use config::{MemberChoice, Pipeline};
+use config::MemberChoice;
 use contract::facts::{self, CaptureFacts};
 use contract::{Clock, Digest, Exit, Failure as _, Job, Sink};
-use std::path::Path;
-use std::sync::Arc;
+use etcd::{LINEARIZABLE_READ, Listed, Status, Trouble, hex_id};
 use std::time::Duration;
 
 /// An election takes a second or two, and so may a name server's bad moment. A cluster is taken
@@ -30,7 +27,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit, Error> {
     if args.check {
         return check::run(args);
     }
-    let settings = Arc::new(settings(args)?);
+    let settings = Settings::load(args)?;
     let job = Job::open("capture", &args.stage.streams, Clock::system())?;
     let sink = job.output()?;
     let sink = if verify_hashes_it(&job) { sink.without_sha256() } else { sink };
@@ -49,18 +46,6 @@ fn verify_hashes_it(job: &Job) -> bool {
     let Some(plan) = job.plan() else { return false };
     let Some(verify) = plan.position("verify") else { return false };
     plan.steps[..verify].iter().all(|step| step.suffix.is_empty())
-}
-
-/// The settings from all their sources.
-pub(crate) fn settings(args: &Args) -> Result<Settings, Error> {
-    let pipeline = Pipeline::load(args.stage.config.as_deref())?;
-    let sources = Sources {
-        args,
-        config: &pipeline.capture,
-        variable: &|name| std::env::var(name).ok(),
-        kubeadm_dir: Path::new(KUBEADM_DIR),
-    };
-    sources.settings()
 }
 
 /// Two threads: one drains etcd while the other asks for HashKV.
@@ -83,7 +68,7 @@ fn turn_of(job: &Job) -> u64 {
 }
 
 struct Capture {
-    settings: Arc<Settings>,
+    settings: Settings,
     turn: u64,
 }
 
@@ -108,14 +93,14 @@ impl Capture {
         if !self.settings.allow_degraded {
             return Err(Error::DegradedNotAllowed);
         }
-        let survey = Survey::take(&self.settings).await?;
+        let survey = Survey::take(&self.settings.etcd).await?;
         let choice = self.choose(&survey, false)?;
         self.go_down(&survey, &choice, false, &mut sink).await
     }
 
     /// One look at the cluster, then down the order of choice.
     async fn attempt(&self, sink: &mut Option<Sink>) -> Result<(Sink, CaptureFacts), Error> {
-        let survey = Survey::take(&self.settings).await?;
+        let survey = Survey::take(&self.settings.etcd).await?;
         let choice = self.choose(&survey, true)?;
         if choice.order.is_empty() {
             return Err(Error::NoQuorum);
@@ -321,6 +306,7 @@ impl Attempt<'_> {
             members: listed.iter().map(|member| self.member(member)).collect(),
             hashkv,
             degraded: self.remarks(),
+            adopted: None,
         }
     }
 

@@ -4,12 +4,11 @@
 //! The time that etcd lets us wait and the time that the next stage lets us wait are measured
 //! apart: a slow destination must not be reported as a slow etcd.
 
-use crate::connection::Connection;
 use crate::flaw::Flaw;
 use crate::order::{Message, Order, Part};
-use crate::trouble::Trouble;
 use crate::writer::{BATCH_BYTES, Piece, Writer};
 use contract::Sink;
+use etcd::{Connection, Trouble};
 use etcd_client::SnapshotStreaming;
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};

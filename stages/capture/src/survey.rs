@@ -6,11 +6,9 @@
 //! different clusters are refused. A member that does not answer is remembered with its reason.
 
 use crate::choice::Seen;
-use crate::connection::{Connection, Listed, Status, hex_id};
-use crate::endpoint::Endpoint;
 use crate::error::{Error, Unreachable};
-use crate::settings::Settings;
 use contract::facts;
+use etcd::{Connection, Endpoint, Listed, Settings, Status, alarm_of, hex_id};
 use std::sync::Arc;
 use tokio::task::JoinSet;
 
@@ -285,9 +283,7 @@ fn one_cluster(sightings: &[Sighting]) -> Result<u64, Error> {
     }
 }
 
-/// The alarms that the members know of: each keeps the list of the whole cluster and tells it with
-/// its status. The request made for it would go through the log, and `etcd_client` has no place
-/// for an alarm that is newer than itself.
+/// The alarms that the members know of.
 fn alarms(sightings: &[Sighting]) -> Vec<facts::Alarm> {
     let mut alarms: Vec<facts::Alarm> = Vec::new();
     for error in sightings.iter().flat_map(|s| &s.status.errors) {
@@ -300,28 +296,7 @@ fn alarms(sightings: &[Sighting]) -> Vec<facts::Alarm> {
     alarms
 }
 
-/// Reads `memberID:10276657743932975437 alarm:NOSPACE `. Later versions vary the spaces.
-fn alarm_of(error: &str) -> Option<facts::Alarm> {
-    let value = |key: &str| error.split_once(key)?.1.split_whitespace().next();
-    let alarm = value("alarm:")?.to_owned();
-    let id = value("memberID:").and_then(|id| id.parse().ok()).unwrap_or(0);
-    Some(facts::Alarm { member_id: hex_id(id), alarm })
-}
-
 fn name_of(listed: &[Listed], id: u64) -> String {
     let member = listed.iter().find(|member| member.id == id);
     member.map_or_else(String::new, |member| member.name.clone())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn f19_an_alarm_is_read_from_a_status() {
-        let alarm = alarm_of("memberID:10276657743932975437  alarm:NOSPACE ").unwrap();
-        assert_eq!(alarm.member_id, "8e9e05c52164694d");
-        assert_eq!(alarm.alarm, "NOSPACE");
-        assert_eq!(alarm_of("etcdserver: no leader"), None);
-    }
 }

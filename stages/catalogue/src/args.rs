@@ -1,6 +1,7 @@
 //! The command line.
 
 use contract::StageArgs;
+use std::path::PathBuf;
 
 /// Prints what every destination holds of the cluster, as JSON (docs/json.md).
 ///
@@ -18,4 +19,16 @@ pub(crate) struct Args {
     /// How long one destination may take, such as 20s
     #[arg(long, value_name = "DURATION", default_value = "60s")]
     pub(crate) timeout: config::Duration,
+
+    /// Instead, store this record of a drill beside the manifest that it is about, and read it back
+    #[arg(long, value_name = "FILE", requires_all = ["destination", "manifest"])]
+    pub(crate) record: Option<PathBuf>,
+
+    /// The destination that the record is for
+    #[arg(long, value_name = "NAME", requires = "record")]
+    pub(crate) destination: Option<String>,
+
+    /// The key of that manifest, as `lifeboat show --json` prints it
+    #[arg(long, value_name = "KEY", requires = "record")]
+    pub(crate) manifest: Option<String>,
 }

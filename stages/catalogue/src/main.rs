@@ -1,10 +1,12 @@
 //! `lifeboat-catalogue`: prints what every destination holds of the cluster, as JSON.
 //!
 //! It is no step of a run: `lifeboat list`, `show`, `status` and `fetch` ask it, because it has
-//! the stores' credentials and they have none.
+//! the stores' credentials and they have none. For the same reason `lifeboat drill` has it store
+//! what a drill found out.
 
 mod args;
 mod error;
+mod record;
 mod stage;
 
 use clap::Parser;

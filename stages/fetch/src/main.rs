@@ -5,6 +5,7 @@
 
 mod args;
 mod error;
+mod ranges;
 mod stage;
 
 use clap::Parser;

@@ -2,13 +2,14 @@
 
 use crate::args::Args;
 use crate::error::Error;
+use crate::ranges::{self, RANGE_BYTES};
 use catalogue::{MANIFEST_BYTES_MAX, Manifest, ObjectName};
 use config::Pipeline;
 use contract::{Clock, Digest, Exit, Job, Progress, Sink};
 use destinations::Opened;
 use futures::StreamExt;
 use std::io::Write;
-use store::{ErrorKind, Operation, StoreError};
+use store::{Blocks, ErrorKind, Operation, StoreError};
 
 pub(crate) fn run(args: &Args) -> Result<Exit, Error> {
     let pipeline = Pipeline::load(args.common.config.as_deref())?;
@@ -57,17 +58,16 @@ fn digest_of(manifest: &Manifest) -> Digest {
     Digest { bytes: manifest.artifact.bytes, sha256: manifest.artifact.sha256.clone() }
 }
 
-/// Passes the artifact on block by block, and not more of it than the manifest promises.
+/// Passes the artifact on, and not more of it than the manifest promises.
 async fn pass(opened: &Opened, key: &str, bytes_max: u64, sink: &mut Sink) -> Result<(), Error> {
     let mut progress = Progress::new("fetch", Some(bytes_max));
-    let store = &*opened.store;
-    let mut blocks = store.read(key, None).await.map_err(destinations::Error::Store)?;
+    let mut blocks = open(opened, key, bytes_max).await.map_err(destinations::Error::Store)?;
     let mut passed = 0;
-    while let Some(block) = next_block(&mut blocks, opened, key).await? {
+    while let Some(block) = blocks.next().await.transpose().map_err(destinations::Error::Store)? {
         passed += block.len() as u64;
         if passed > bytes_max {
             let kind = ErrorKind::TooLarge { bytes_max };
-            let error = StoreError::new(store.name(), Operation::Read, key, kind);
+            let error = StoreError::new(opened.store.name(), Operation::Read, key, kind);
             return Err(destinations::Error::Store(error).into());
         }
         let written = sink.write_all(&block);
@@ -78,19 +78,38 @@ async fn pass(opened: &Opened, key: &str, bytes_max: u64, sink: &mut Sink) -> Re
     Ok(())
 }
 
-async fn next_block(
-    blocks: &mut store::Blocks,
-    opened: &Opened,
-    key: &str,
-) -> Result<Option<bytes::Bytes>, Error> {
-    let next = match tokio::time::timeout(opened.timeout, blocks.next()).await {
-        Ok(next) => next.transpose(),
-        Err(_) => Err(StoreError::new(
-            opened.store.name(),
-            Operation::Read,
-            key,
-            ErrorKind::Stalled { after: opened.timeout },
-        )),
-    };
-    Ok(next.map_err(destinations::Error::Store)?)
+/// A small artifact in one stream, whose bytes the store may check by itself; a larger one as
+/// several ranges at once, if the store gives ranges of it.
+async fn open(opened: &Opened, key: &str, bytes: u64) -> Result<Blocks, StoreError> {
+    let store = &*opened.store;
+    if bytes <= RANGE_BYTES {
+        return ranges::in_one_stream(opened, key).await;
+    }
+    // Ranges inside the promised length would not show what comes behind it.
+    let found = ranges::in_time(opened, key, store.head(key)).await??;
+    if found.as_ref().map(|info| info.bytes) != Some(bytes) {
+        let kind = match found {
+            None => ErrorKind::NotFound,
+            Some(info) => ErrorKind::Corrupt {
+                check: "length",
+                expected: bytes.to_string(),
+                found: info.bytes.to_string(),
+            },
+        };
+        return Err(StoreError::new(store.name(), Operation::Read, key, kind));
+    }
+    let mut in_order = ranges::in_order(opened, key, bytes);
+    let first = in_order.next().await.transpose();
+    match first {
+        // The range lies inside: a store that gives something else gives no ranges.
+        Err(e) if matches!(e.kind(), ErrorKind::Corrupt { .. }) => {
+            drop(in_order);
+            tracing::warn!("{} gives no ranges, so {key} is read in one stream: {e}", store.name());
+            ranges::in_one_stream(opened, key).await
+        }
+        first => {
+            let first = futures::stream::iter(first?.map(Ok));
+            Ok(first.chain(in_order).boxed())
+        }
+    }
 }

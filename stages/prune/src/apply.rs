@@ -1,8 +1,9 @@
-//! Applies the plans: oldest first, and of each backup the manifest first.
+//! Applies the plans: oldest first, and of each backup the manifest first, then the artifact, then
+//! the records of its drills.
 //!
 //! Without its manifest a backup does not exist. A prune that is killed between the two leaves an
 //! orphan, which costs space and nothing else; the other way round it would leave a backup that
-//! is listed and cannot be restored.
+//! is listed and cannot be restored. Records that such a death leaves behind go with the next prune.
 
 use crate::error::Error;
 use crate::plans::Plans;
@@ -27,6 +28,7 @@ pub(crate) async fn apply(
         let name = &catalogue.destination;
         let (Some(plan), Some(opened)) = (plans.get(name), opened.get(name)) else { continue };
         let gone = removed.entry(name.clone()).or_default();
+        sweep(opened, &catalogue.stray_records).await;
         for decision in plan.removals() {
             let is_it = |b: &&Backup| b.name.as_str() == decision.id;
             let Some(backup) = catalogue.backups.iter().find(is_it) else { continue };
@@ -71,5 +73,18 @@ async fn remove(opened: &Opened, backup: &Backup) -> Result<(), destinations::Er
         opened.store.delete(&manifest.artifact_key()).await?;
         failpoint::pass("prune.artifact.removed");
     }
+    sweep(opened, &backup.records).await;
     Ok(())
+}
+
+/// Removes records of drills of a backup that is no more. One that stays is some hundred bytes, and
+/// the next prune finds it.
+async fn sweep(opened: &Opened, records: &[String]) {
+    for key in records {
+        match tokio::time::timeout(opened.timeout, opened.store.delete(key)).await {
+            Ok(Ok(())) => failpoint::pass("prune.record.removed"),
+            Ok(Err(e)) => tracing::warn!("{e}"),
+            Err(_) => tracing::warn!("{}: {key} was not removed in time", opened.store.name()),
+        }
+    }
 }

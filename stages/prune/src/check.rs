@@ -6,7 +6,7 @@
 use crate::args::Args;
 use crate::error::Error;
 use crate::plans::{self, Plans};
-use catalogue::{DestinationCatalogue, State};
+use catalogue::DestinationCatalogue;
 use config::Pipeline;
 use contract::{CheckReport, Clock, Exit, Finding};
 use jiff::Timestamp;
@@ -39,7 +39,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit, Error> {
 
 /// What a destination holds.
 fn newest(catalogue: &DestinationCatalogue, pipeline: &Pipeline, now: Timestamp) -> Finding {
-    let verified = catalogue.backups.iter().filter(|b| b.state == State::Verified);
+    let verified = catalogue.backups.iter().filter(|b| b.state.is_trusted());
     let (count, newest) = (verified.clone().count(), verified.max_by_key(|b| &b.name));
     let bad = catalogue.backups.len() - count;
     if bad > 0 {

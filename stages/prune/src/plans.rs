@@ -76,15 +76,16 @@ fn bad(key: &'static str, value: &str, problem: &jiff::Error) -> Error {
     Error::BadPolicy { key, value: value.to_owned(), problem: problem.to_string() }
 }
 
-/// The cluster is the one of the newest verified backup of all destinations.
+/// The cluster is the one of the newest trusted backup of all destinations that knows its cluster.
+/// One that was adopted does not.
 fn newest_cluster_id(catalogues: &[DestinationCatalogue]) -> Option<u64> {
     let all = catalogues.iter().flat_map(|c| &c.backups);
-    let newest = all.filter(|b| b.state == State::Verified).max_by_key(|b| &b.name)?;
-    cluster_id(newest)
+    let known = all.filter(|b| b.state.is_trusted() && cluster_id(b).is_some());
+    cluster_id(known.max_by_key(|b| &b.name)?)
 }
 
 fn cluster_id(backup: &Backup) -> Option<u64> {
-    u64::from_str_radix(&backup.manifest.as_ref()?.etcd.cluster_id, 16).ok()
+    u64::from_str_radix(backup.manifest.as_ref()?.cluster_id()?, 16).ok()
 }
 
 fn candidate(backup: &Backup) -> retention::Backup {
@@ -92,13 +93,18 @@ fn candidate(backup: &Backup) -> retention::Backup {
     retention::Backup {
         id: backup.name.to_string(),
         cluster_id: cluster_id(backup),
+        is_adopted: manifest.is_some_and(|m| m.etcd.adopted.is_some()),
         // A backup without a readable manifest is broken: neither date nor revision counts.
         taken_at: manifest.map_or(Timestamp::UNIX_EPOCH, |m| m.taken_at),
         revision: manifest.map_or(0, |m| m.snapshot.revision),
         state: match backup.state {
+            State::Proven => retention::State::Proven,
             State::Verified => retention::State::Verified,
             State::Suspect => retention::State::Suspect,
             State::Broken => retention::State::Broken,
         },
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -69,6 +69,9 @@ pub(crate) fn learned(report: &Report, captured: Option<&CaptureFacts>) -> Verif
         storage_version: report.storage_version.clone(),
         buckets: report.buckets.clone(),
         kubernetes: report.kubernetes.clone(),
+        encryption_at_rest: report.encryption_at_rest.clone(),
+        auth_enabled: Some(report.auth_enabled),
+        member_ids: report.members.clone(),
         hashkv: asked.iter().map(|member| verdict(member, report)).collect(),
     }
 }

@@ -29,6 +29,12 @@ pub(crate) fn of(report: &Report) -> String {
         let (at, under) = (report.hashkv.revision, report.hashkv.compact_revision);
         line("HashKV", format!("{hash} at revision {at}, compacted at {under}"));
     }
+    for (name, keys) in &report.encryption_at_rest {
+        line("encrypted with", format!("{name}: {keys} keys, which Kubernetes needs it to read"));
+    }
+    if report.auth_enabled {
+        line("authentication", "on".to_owned());
+    }
     for alarm in &report.alarms {
         line("alarm", format!("{} of member {}", alarm.alarm, alarm.member));
     }

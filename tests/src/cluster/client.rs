@@ -9,7 +9,13 @@ use crate::load::Connection;
 use crate::{Error, run};
 use serde::Deserialize;
 use serde_json::Value;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::process::Command;
+use std::time::Duration;
+
+/// How long a member may take to tell its metrics.
+const METRICS_LIMIT: Duration = Duration::from_secs(10);
 
 /// Who logs in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -247,6 +253,18 @@ impl Cluster {
             unreadable(&["endpoint", "status"], "no member leads".into(), &answer)
         })
     }
+}
+
+/// What a member without TLS serves at `/metrics`.
+pub(super) fn metrics(client_url: &str) -> std::io::Result<String> {
+    let address = client_url.trim_start_matches("http://");
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(METRICS_LIMIT))?;
+    // HTTP/1.0, so that the answer ends with the connection and is not in chunks.
+    stream.write_all(b"GET /metrics HTTP/1.0\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(answer)
 }
 
 fn parse<T: serde::de::DeserializeOwned>(arguments: &[&str], answer: &str) -> Result<T, Error> {

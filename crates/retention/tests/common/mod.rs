@@ -24,7 +24,8 @@ pub fn history() -> Vec<Backup> {
 
 /// One backup of our cluster, for cases that need only a few.
 pub fn ours(id: &str, taken_at: &str, revision: i64, state: State) -> Backup {
-    Backup { id: id.to_owned(), cluster_id: Some(OURS), taken_at: at(taken_at), revision, state }
+    let (id, taken_at) = (id.to_owned(), at(taken_at));
+    Backup { id, cluster_id: Some(OURS), is_adopted: false, taken_at, revision, state }
 }
 
 fn backup(line: &str) -> Backup {
@@ -38,6 +39,7 @@ fn backup(line: &str) -> Backup {
             "unknown" => None,
             _ => panic!("cluster {cluster}"),
         },
+        is_adopted: false,
         taken_at: at(taken_at),
         revision: revision.parse().unwrap(),
         state: match state {

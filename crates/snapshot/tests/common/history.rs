@@ -51,7 +51,8 @@ pub(crate) fn random(rng: &mut Rng, shape: &Shape) -> Vec<ModelRow> {
                 let (create, version) = live.entry(key.clone()).or_insert((main, 0));
                 *version += 1;
                 let length = value_length(rng, shape.value_bytes_max);
-                put(&key, *create, main, *version, &rng.bytes(length))
+                let value = [encryption(&key, main).into_bytes(), rng.bytes(length)].concat();
+                put(&key, *create, main, *version, &value)
             };
             touched.push(key.clone());
             rows.push(ModelRow { main, sub, key, is_tombstone, value });
@@ -62,6 +63,14 @@ pub(crate) fn random(rng: &mut Rng, shape: &Shape) -> Vec<ModelRow> {
 
 fn value_length(rng: &mut Rng, max: usize) -> usize {
     if rng.one_in(20) { rng.below(max) } else { rng.below(max.min(200)) }
+}
+
+/// How the value of a Secret begins: Kubernetes' key is another one from time to time.
+pub(crate) fn encryption(key: &[u8], main: i64) -> String {
+    match key.starts_with(b"/registry/secrets/") && main % 4 > 0 {
+        true => format!("k8s:enc:aescbc:v1:key{}:", main % 4),
+        false => String::new(),
+    }
 }
 
 fn key_name(number: usize) -> Vec<u8> {

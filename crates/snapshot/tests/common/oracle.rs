@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::history::ModelRow;
+use super::history::{ModelRow, encryption};
 use super::writer::{BRANCH, Bucket, Rows};
 
 fn u16_at(file: &[u8], at: usize) -> u16 {
@@ -77,6 +77,18 @@ fn live(rows: &[ModelRow], revision: i64) -> BTreeMap<&[u8], (i64, u64)> {
 
 pub(crate) fn live_keys(rows: &[ModelRow]) -> Vec<Vec<u8>> {
     live(rows, i64::MAX).into_keys().map(<[u8]>::to_vec).collect()
+}
+
+/// Live values that Kubernetes encrypted, by provider, version and key name.
+pub(crate) fn encrypted(rows: &[ModelRow]) -> BTreeMap<String, u64> {
+    let mut counts = BTreeMap::new();
+    for (key, (main, _)) in live(rows, i64::MAX) {
+        let begin = encryption(key, main);
+        if let Some(name) = begin.strip_prefix("k8s:enc:") {
+            *counts.entry(name.trim_end_matches(':').to_owned()).or_default() += 1;
+        }
+    }
+    counts
 }
 
 /// HashKV of a server with these rows, by the code of etcd read literally.

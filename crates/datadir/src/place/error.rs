@@ -1,0 +1,218 @@
+//! Why a target is refused, or could not be written.
+
+use super::owner::Owner;
+use std::io;
+use std::path::PathBuf;
+
+/// How many names of a directory a message shows.
+pub(super) const SHOWN_MAX: usize = 3;
+
+/// What kind of error it is; the stage maps it to an exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PlaceClass {
+    /// A guard stopped it: a person decides.
+    Refused,
+    /// The local disk is full, failing or not writable.
+    Local,
+}
+
+/// A refusal, before anything was written unless it says otherwise.
+#[derive(Debug, thiserror::Error)]
+pub enum PlaceError {
+    /// The path has no last component, such as `/` or `..`.
+    #[error("{} does not name a directory of its own", .0.display())]
+    NoName(PathBuf),
+    /// The directory above is missing.
+    #[error("{} does not exist, so nothing can be put there", .0.display())]
+    NoParent(PathBuf),
+    /// Something else has the name.
+    #[error("{} is a {what}, not a directory", path.display())]
+    NotADirectory {
+        /// The target.
+        path: PathBuf,
+        /// `symbolic link` or `file`.
+        what: &'static str,
+    },
+    /// Something is in the target.
+    #[error("{} is not empty: it holds {found}", path.display())]
+    NotEmpty {
+        /// The target.
+        path: PathBuf,
+        /// Some of the names in it.
+        found: String,
+    },
+    /// What would be moved aside is not etcd's.
+    #[error("{} is no {kind} directory of etcd: it holds {found}", path.display())]
+    NotOfEtcd {
+        /// The target.
+        path: PathBuf,
+        /// `data` or `WAL`.
+        kind: &'static str,
+        /// Some of the names in it.
+        found: String,
+    },
+    /// An etcd has locked a file of the target.
+    #[error("an etcd is running on {}: {} is locked{by}", path.display(), file.display())]
+    Running {
+        /// The target.
+        path: PathBuf,
+        /// The locked file.
+        file: PathBuf,
+        /// ` by process N (name)`, or nothing when it cannot be told.
+        by: String,
+    },
+    /// The target cannot be looked at.
+    #[error("cannot look at {}", path.display())]
+    Unreadable {
+        /// What was looked at.
+        path: PathBuf,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// Nothing can be written beside the target.
+    #[error("cannot write in {}", path.display())]
+    NotWritable {
+        /// The directory in which it would be written.
+        path: PathBuf,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// The file system is too full.
+    #[error(
+        "the file system of {} has {free_bytes} bytes free; the restore needs {needed_bytes}",
+        path.display()
+    )]
+    NoRoom {
+        /// A directory on it.
+        path: PathBuf,
+        /// What is needed, in bytes.
+        needed_bytes: u64,
+        /// What is free for this user, in bytes.
+        free_bytes: u64,
+    },
+    /// The new files cannot be given to their owner.
+    #[error(
+        "{} must belong to {owner}{why}, but this user ({me}) may not give files to them",
+        path.display()
+    )]
+    Owner {
+        /// The target.
+        path: PathBuf,
+        /// Who should own it.
+        owner: Owner,
+        /// Why, as a part of the sentence.
+        why: &'static str,
+        /// Who runs this.
+        me: Owner,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// The data directory lies in the WAL directory, or is it.
+    #[error("the data directory {} lies in the WAL directory {}", data_dir.display(), wal_dir.display())]
+    Overlap {
+        /// The data directory.
+        data_dir: PathBuf,
+        /// The WAL directory.
+        wal_dir: PathBuf,
+    },
+    /// A mount point cannot be renamed.
+    #[error("{} is a mount point, {problem}", path.display())]
+    Mounted {
+        /// The mount point.
+        path: PathBuf,
+        /// What does not go together with that.
+        problem: &'static str,
+    },
+    /// The target is not as it was when it was looked at.
+    #[error("{} has changed while the restore was at work; it was left as it is", .0.display())]
+    Changed(PathBuf),
+    /// There is nothing to put back.
+    #[error("there is nothing to put back: no {}.before-… exists", .0.display())]
+    NothingToUndo(PathBuf),
+    /// The WAL lies elsewhere.
+    #[error("{} keeps its WAL in a directory of its own, which was not named", .0.display())]
+    UndoNeedsWal(PathBuf),
+    /// The two directories that belong together are not both there.
+    #[error("{} was moved aside without a WAL, and no {} exists", data.display(), wal.display())]
+    UndoLacksWal {
+        /// What would be put back.
+        data: PathBuf,
+        /// The WAL directory that belongs to it.
+        wal: PathBuf,
+    },
+    /// Every name of this second is taken.
+    #[error("every name like {} is taken", .0.display())]
+    NoFreeName(PathBuf),
+    /// Writing failed; what was there is untouched.
+    #[error(transparent)]
+    Write(#[from] durable::Error),
+}
+
+impl PlaceError {
+    /// What kind of error this is.
+    #[must_use]
+    pub fn class(&self) -> PlaceClass {
+        match self {
+            PlaceError::NotWritable { .. }
+            | PlaceError::NoRoom { .. }
+            | PlaceError::Unreadable { .. }
+            | PlaceError::Write(_) => PlaceClass::Local,
+            PlaceError::NoName(_)
+            | PlaceError::NoParent(_)
+            | PlaceError::NotADirectory { .. }
+            | PlaceError::NotEmpty { .. }
+            | PlaceError::NotOfEtcd { .. }
+            | PlaceError::Running { .. }
+            | PlaceError::Owner { .. }
+            | PlaceError::Overlap { .. }
+            | PlaceError::Mounted { .. }
+            | PlaceError::Changed(_)
+            | PlaceError::NothingToUndo(_)
+            | PlaceError::UndoNeedsWal(_)
+            | PlaceError::UndoLacksWal { .. }
+            | PlaceError::NoFreeName(_) => PlaceClass::Refused,
+        }
+    }
+
+    /// The next step.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        let hint = match self {
+            PlaceError::NoName(_) => "name the directory itself, such as /var/lib/etcd".into(),
+            PlaceError::NoParent(path) => format!("make it: mkdir -p {}", path.display()),
+            PlaceError::NotADirectory { what: "symbolic link", .. } => {
+                "name the directory that it leads to".into()
+            }
+            PlaceError::NotADirectory { .. } => "name a directory, or a name that is free".into(),
+            PlaceError::NotEmpty { .. } => {
+                "add --replace to move it aside (nothing is deleted), or name another directory"
+                    .into()
+            }
+            PlaceError::NotOfEtcd { .. } => {
+                "--replace moves aside directories of etcd only; name the one that etcd uses".into()
+            }
+            PlaceError::Running { path, .. } => format!(
+                "stop it first: systemctl stop etcd, or move the static pod's manifest out of \
+                 /etc/kubernetes/manifests; then see that nothing uses {}",
+                path.display()
+            ),
+            PlaceError::Unreadable { .. } => "run as the user that etcd runs as, or as root".into(),
+            PlaceError::NotWritable { .. } => {
+                "run as a user who may write there, or name another directory".into()
+            }
+            PlaceError::NoRoom { .. } => "make room, or name a directory on another disk".into(),
+            PlaceError::Owner { .. } => {
+                "run as root, or as the user that etcd runs as, or name another --owner".into()
+            }
+            PlaceError::Overlap { .. } => "name two directories beside each other".into(),
+            PlaceError::Mounted { .. } => "name a directory below it".into(),
+            PlaceError::Changed(_) => "see what uses the directory, then run again".into(),
+            PlaceError::NothingToUndo(_) => "name the directory that was restored into".into(),
+            PlaceError::UndoNeedsWal(_) => "add --wal-dir with what etcd's own flag says".into(),
+            PlaceError::UndoLacksWal { .. } => "name the --wal-dir of that restore".into(),
+            PlaceError::NoFreeName(_) => "run again in a moment".into(),
+            PlaceError::Write(e) => return e.hint().map(str::to_owned),
+        };
+        Some(hint)
+    }
+}

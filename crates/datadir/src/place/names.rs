@@ -1,0 +1,150 @@
+//! The names of everything that stands beside a target, and what stands there.
+//!
+//! `X.before-TIME` was there before a restore, `X.undone-TIME` before an undo, `X.undoing-…`
+//! in the middle of one, and `.X.lifeboat-incomplete-NONCE` is a restore at work, or one that was
+//! killed. Names are bytes: they need not be UTF-8.
+
+use super::error::PlaceError;
+use std::ffi::{OsStr, OsString};
+use std::io::ErrorKind;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+/// More entries than these in one directory are not gone through.
+const ENTRIES_MAX: usize = 100_000;
+/// How many restores of one second get names of their own.
+const SAME_SECOND_MAX: usize = 9;
+
+const BEFORE: &str = ".before-";
+const UNDONE: &str = ".undone-";
+const UNDOING: &str = ".undoing-";
+const INCOMPLETE: &str = ".lifeboat-incomplete-";
+
+fn name_of(unit: &Path) -> &OsStr {
+    unit.file_name().unwrap_or_default()
+}
+
+/// The directory in which the unit's name stands.
+pub(super) fn parent_of(unit: &Path) -> &Path {
+    match unit.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+fn beside(unit: &Path, infix: &str, end: &str) -> PathBuf {
+    let mut name = name_of(unit).to_os_string();
+    name.push(infix);
+    name.push(end);
+    parent_of(unit).join(name)
+}
+
+pub(super) fn before(unit: &Path, stamp: &str) -> PathBuf {
+    beside(unit, BEFORE, stamp)
+}
+
+pub(super) fn undone(unit: &Path, stamp: &str) -> PathBuf {
+    beside(unit, UNDONE, stamp)
+}
+
+pub(super) fn undoing(unit: &Path, end: &str) -> PathBuf {
+    beside(unit, UNDOING, end)
+}
+
+pub(super) fn incomplete(unit: &Path, nonce: &str) -> PathBuf {
+    parent_of(unit).join(hidden(unit, nonce))
+}
+
+fn hidden(unit: &Path, nonce: &str) -> OsString {
+    let mut name = OsString::from(".");
+    name.push(name_of(unit));
+    name.push(INCOMPLETE);
+    name.push(nonce);
+    name
+}
+
+/// What was moved aside, oldest first, with the time in its name.
+pub(super) fn all_before(unit: &Path) -> Result<Vec<(PathBuf, String)>, PlaceError> {
+    ends(unit, &with_infix(unit, BEFORE))
+}
+
+/// What was in the place before an undo.
+pub(super) fn all_undone(unit: &Path) -> Result<Vec<(PathBuf, String)>, PlaceError> {
+    ends(unit, &with_infix(unit, UNDONE))
+}
+
+/// Undoes that were killed, with what follows in their names.
+pub(super) fn all_undoing(unit: &Path) -> Result<Vec<(PathBuf, String)>, PlaceError> {
+    ends(unit, &with_infix(unit, UNDOING))
+}
+
+/// Restores that are at work or were killed.
+pub(super) fn all_incomplete(unit: &Path) -> Result<Vec<(PathBuf, String)>, PlaceError> {
+    ends(unit, &hidden(unit, ""))
+}
+
+fn with_infix(unit: &Path, infix: &str) -> OsString {
+    let mut name = name_of(unit).to_os_string();
+    name.push(infix);
+    name
+}
+
+/// Everything in the parent whose name begins so, sorted, with the rest of its name.
+fn ends(unit: &Path, begin: &OsStr) -> Result<Vec<(PathBuf, String)>, PlaceError> {
+    let parent = parent_of(unit);
+    let mut found = Vec::new();
+    for name in entries(parent)? {
+        if let Some(end) = name.as_bytes().strip_prefix(begin.as_bytes()) {
+            found.push((parent.join(&name), String::from_utf8_lossy(end).into_owned()));
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// The names in a directory, in no order; none when there is no such directory.
+pub(super) fn entries(dir: &Path) -> Result<Vec<OsString>, PlaceError> {
+    let failed = |source| PlaceError::Unreadable { path: dir.to_path_buf(), source };
+    let list = match std::fs::read_dir(dir) {
+        Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            return Ok(Vec::new());
+        }
+        list => list.map_err(failed)?,
+    };
+    let mut names = Vec::new();
+    for entry in list.take(ENTRIES_MAX) {
+        names.push(entry.map_err(failed)?.file_name());
+    }
+    Ok(names)
+}
+
+/// Whether a name in a mount point is the file system's own, or one of those above for `member`.
+pub(super) fn is_of_mount(name: &OsStr, unit: &Path) -> bool {
+    let begins = |begin: &OsStr| name.as_bytes().starts_with(begin.as_bytes());
+    name == "lost+found"
+        || begins(&hidden(unit, ""))
+        || [BEFORE, UNDONE, UNDOING].iter().any(|infix| begins(&with_infix(unit, infix)))
+}
+
+/// A time under which nothing stands beside any of these units yet.
+pub(super) fn free_stamp(units: &[&Path], stamp: &str) -> Result<String, PlaceError> {
+    let is_free = |stamp: &str| {
+        let taken = |path: PathBuf| path.symlink_metadata().is_ok();
+        !units.iter().any(|unit| taken(before(unit, stamp)) || taken(undone(unit, stamp)))
+    };
+    let more = (1..=SAME_SECOND_MAX).map(|n| format!("{stamp}-{n}"));
+    let free = std::iter::once(stamp.to_owned()).chain(more).find(|stamp| is_free(stamp));
+    free.ok_or_else(|| {
+        PlaceError::NoFreeName(before(units.first().unwrap_or(&Path::new("")), stamp))
+    })
+}
+
+/// Which directory has a name: its number on its file system. None when there is none.
+pub(super) fn inode(path: &Path) -> Result<Option<u64>, PlaceError> {
+    match path.symlink_metadata() {
+        Ok(meta) => Ok(Some(meta.ino())),
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(PlaceError::Unreadable { path: path.to_path_buf(), source }),
+    }
+}

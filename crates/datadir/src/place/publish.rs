@@ -1,0 +1,111 @@
+//! The renames that publish a restore, and what was there before going aside in the same step.
+//!
+//! Invariants: the last rename of [`Staging::publish`] is the commit; before it, whatever is killed,
+//! no etcd starts on a mixture of old and new; what was there before is nowhere changed inside.
+
+use super::error::PlaceError;
+use super::half::{self, Note};
+use super::leftovers::{Outcome, Staged};
+use super::look::State;
+use super::names::{before, free_stamp, inode};
+use super::owner;
+use super::staging::Staging;
+use std::path::{Path, PathBuf};
+
+/// What was there before, and where it is now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MovedAside {
+    /// Where it was.
+    pub from: PathBuf,
+    /// Where it is.
+    pub to: PathBuf,
+}
+
+/// What a publication did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Published {
+    /// The data directories, one for each member.
+    pub data_dirs: Vec<PathBuf>,
+    /// The WAL directory, where it was named.
+    pub wal_dir: Option<PathBuf>,
+    /// What was there before; empty when nothing was.
+    pub moved_aside: Vec<MovedAside>,
+}
+
+impl Staging {
+    /// Publishes. `stamp` is the time that stands in the names of what is moved aside.
+    ///
+    /// # Errors
+    /// [`PlaceError::Running`] or [`PlaceError::Changed`] when somebody was there meanwhile, or
+    /// [`PlaceError::Write`]. What was there is as it was then, or moved aside by its name.
+    pub fn publish(self, stamp: &str) -> Result<Published, PlaceError> {
+        let sites = &self.ground.sites;
+        sites.must_not_run()?;
+        let units: Vec<&Path> = sites.units().collect();
+        let stamp = &free_stamp(&units, stamp)?;
+        let mut moved_aside = Vec::new();
+        failpoint::pass("place.publishing");
+        if let (Some(staged), Some(wal)) = (&self.wal, &sites.wal) {
+            let number = inode(&self.data.new_dir())?.unwrap_or_default();
+            half::mark(&staged.new_dir(), &Note { stamp: stamp.clone(), data: number })?;
+            owner::give(&staged.new_dir(), self.ground.owner)?;
+            if wal.mounted {
+                half::move_into(&staged.new_dir(), &wal.dir)?;
+            } else {
+                swap_in(staged, self.ground.wal, stamp, &mut moved_aside)?;
+            }
+            failpoint::pass("place.wal.published");
+        }
+        swap_in(&self.data, self.data_state(), stamp, &mut moved_aside)?;
+        failpoint::pass("place.data.published");
+        if let Some(wal) = &sites.wal {
+            half::commit(&wal.dir)?;
+        }
+        failpoint::pass("place.published");
+        let data_dirs = match sites.members.is_empty() {
+            true => vec![sites.dir.clone()],
+            false => sites.members.iter().map(|name| sites.dir.join(name)).collect(),
+        };
+        let inside = sites.wal_inside.as_ref().map(|below| sites.data.join(below));
+        let wal_dir = sites.wal.as_ref().map(|wal| wal.dir.clone()).or(inside);
+        Ok(Published { data_dirs, wal_dir, moved_aside })
+    }
+}
+
+/// Puts one directory in its place.
+fn swap_in(
+    staged: &Staged,
+    state: State,
+    stamp: &str,
+    moved_aside: &mut Vec<MovedAside>,
+) -> Result<(), PlaceError> {
+    let (new, unit) = (staged.new_dir(), &staged.unit);
+    match state {
+        State::Absent => durable::rename_new(&new, unit).map_err(|e| changed(e, unit))?,
+        State::Empty => durable::rename_over_empty_dir(&new, unit).map_err(|e| changed(e, unit))?,
+        State::Full => {
+            let aside = before(unit, stamp);
+            staged.note_aside(stamp)?;
+            if !durable::exchange(&new, unit)? {
+                durable::rename_new(unit, &aside)?;
+                failpoint::pass("place.old.moved");
+                durable::rename_new(&new, unit)?;
+            }
+            failpoint::pass("place.exchanged");
+            moved_aside.push(MovedAside { from: unit.clone(), to: aside });
+        }
+    }
+    match staged.end()? {
+        // What was exchanged out of its place has its name now.
+        Outcome::Removed | Outcome::PutAside(_) => Ok(()),
+        _ => Err(PlaceError::Changed(unit.clone())),
+    }
+}
+
+/// Somebody made something in the place meanwhile.
+fn changed(error: durable::Error, unit: &Path) -> PlaceError {
+    match error {
+        durable::Error::AlreadyExists(_) => PlaceError::Changed(unit.to_path_buf()),
+        other => PlaceError::Write(other),
+    }
+}

@@ -1,0 +1,85 @@
+//! Marks a copy: a record of the drill, stored beside its manifest by the program that has the
+//! store's credentials.
+//!
+//! Invariant: that a record could not be stored takes nothing back of what the drill found; it is
+//! told, and makes a success none.
+
+use super::choice::Copy;
+use super::report::Drilled;
+use super::scratch::Scratch;
+use crate::cli::Common;
+use crate::error::Error;
+use crate::{environment, find};
+use catalogue::Record;
+use contract::{Failure, RunId};
+use serde::Deserialize;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Command, Stdio};
+
+/// What `lifeboat-catalogue --record` prints.
+#[derive(Debug, Deserialize)]
+struct Stored {
+    key: String,
+}
+
+/// Stores what was found, if it is something that a record says.
+pub(super) fn store(
+    common: &Common,
+    copy: &Copy<'_>,
+    run: &RunId,
+    drilled: &mut Drilled,
+    scratch: &Scratch,
+) {
+    let Some(finding) = drilled.result.finding() else { return };
+    let tool = format!("lifeboat {}", env!("CARGO_PKG_VERSION"));
+    let (sha256, how) = (&copy.backup.manifest_sha256, (finding, drilled.depth));
+    let mut record =
+        Record::new(copy.manifest, sha256, run, drilled.at, how, tool).saying(&drilled.summary());
+    record.etcd_version = drilled.etcd.as_ref().map(|etcd| etcd.version.clone());
+    record.rto_ms = drilled.rto_ms;
+    record.rpo_seconds = Some(drilled.rpo_seconds);
+    match put(common, copy, &record, scratch) {
+        Ok(key) => drilled.record = Some(key),
+        Err(e) => {
+            let hint = e.hint().unwrap_or_default();
+            tracing::error!(code = e.exit().code(), hint, "the drill could not be recorded: {e}");
+            drilled.exit = contract::worse(drilled.exit, e.exit().code());
+            drilled.record_problem = Some(e.to_string());
+        }
+    }
+}
+
+fn put(
+    common: &Common,
+    copy: &Copy<'_>,
+    record: &Record,
+    scratch: &Scratch,
+) -> Result<String, Error> {
+    let file = scratch.path().join("record.json");
+    durable::write_new(&file, &record.to_bytes())?;
+    failpoint::pass("drill.recording");
+    let name = "lifeboat-catalogue".to_owned();
+    let output = Command::new(find::stage("catalogue")?)
+        .arg("--config")
+        .arg(common.config_path()?)
+        .args(["--log", if common.logs_are_human() { "human" } else { "json" }])
+        .arg("--record")
+        .arg(&file)
+        .args(["--destination", copy.destination, "--manifest", &copy.backup.manifest_key])
+        .env_clear()
+        .envs(environment::of("catalogue"))
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .output()
+        .map_err(|source| Error::Start { program: name.clone(), source })?;
+    if let Some(signal) = output.status.signal() {
+        return Err(Error::Killed { program: name, signal });
+    }
+    match output.status.code() {
+        Some(0) => {}
+        code => return Err(Error::Program { program: name, code: code.unwrap_or(1) }),
+    }
+    let stored: Stored = serde_json::from_slice(&output.stdout)
+        .map_err(|e| Error::Garbled { program: name, problem: e.to_string() })?;
+    Ok(stored.key)
+}

@@ -1,0 +1,98 @@
+//! The snapshot, read twice: once to prove it, once to build from it.
+//!
+//! A regular file is read where it is. Anything else is kept, as it arrives, in a file that has no name,
+//! on the file system of the target: it is gone with this process, whatever ends it.
+
+use crate::error::Error;
+use contract::{Progress, Source, StreamError};
+use snapshot::Verifier;
+use std::fs::File;
+use std::io::{self, ErrorKind, Read, Write};
+use std::path::{Path, PathBuf};
+
+const BLOCK_BYTES: usize = 512 << 10;
+
+/// Where the bytes are for the second time.
+#[derive(Debug)]
+pub(crate) enum Kept {
+    /// In the file that the user has.
+    InPlace(File),
+    /// In a file without a name.
+    Spooled { file: File, dir: PathBuf },
+}
+
+impl Kept {
+    /// Decides where the bytes will be.
+    pub(crate) fn open(input: Option<&Path>, scratch_dir: &Path) -> Result<Self, Error> {
+        if let Some(file) = regular(input) {
+            return Ok(Kept::InPlace(file));
+        }
+        let file = durable::scratch_file(scratch_dir).map_err(Error::NoSpool)?;
+        Ok(Kept::Spooled { file, dir: scratch_dir.to_path_buf() })
+    }
+
+    /// How long it will be, where that is known before it is read.
+    pub(crate) fn bytes(&self) -> Option<u64> {
+        match self {
+            Kept::InPlace(file) => file.metadata().ok().map(|meta| meta.len()),
+            Kept::Spooled { .. } => None,
+        }
+    }
+
+    pub(crate) fn file(&self) -> &File {
+        match self {
+            Kept::InPlace(file) | Kept::Spooled { file, .. } => file,
+        }
+    }
+
+    /// Reads to the end, past the verifier.
+    pub(crate) fn read(&mut self, source: &mut Source, verifier: &mut Verifier) -> Result<(), Error> {
+        let mut progress = Progress::new("restore", self.bytes());
+        let mut block = vec![0; BLOCK_BYTES];
+        loop {
+            let count = fill(source, &mut block)?;
+            if count == 0 {
+                break;
+            }
+            verifier.update(&block[..count])?;
+            if let Kept::Spooled { file, dir } = self {
+                let kept = file.write_all(&block[..count]);
+                kept.map_err(|source| Error::Spool { path: dir.clone(), source })?;
+            }
+            progress.at(source.bytes_read());
+        }
+        progress.end(source.bytes_read());
+        Ok(())
+    }
+}
+
+/// The input as a file that can be read again from its beginning.
+fn regular(input: Option<&Path>) -> Option<File> {
+    let file = match input.filter(|path| path.as_os_str() != "-") {
+        // A FIFO must not be opened a second time: its writer would see two readers.
+        Some(path) if !path.metadata().ok()?.is_file() => return None,
+        Some(path) => File::open(path).ok()?,
+        None => File::from(rustix::stdio::stdin().try_clone_to_owned().ok()?),
+    };
+    if !file.metadata().ok()?.is_file() {
+        return None;
+    }
+    // Somebody may have read the beginning of standard input.
+    let position = io::Seek::stream_position(&mut &file).ok()?;
+    (position == 0).then_some(file)
+}
+
+/// Fills the block; 0 is the end. Whole blocks begin where pages begin, which spares the verifier
+/// from gluing pages together.
+fn fill(source: &mut Source, block: &mut [u8]) -> Result<usize, Error> {
+    let mut filled = 0;
+    while filled < block.len() {
+        match source.read(&mut block[filled..]) {
+            Ok(0) => break,
+            Ok(count) => filled += count,
+            Err(e) if e.kind() == ErrorKind::Interrupted => {}
+            Err(e) => return Err(contract::Error::Stream(StreamError::Read(e)).into()),
+        }
+    }
+    Ok(filled)
+}
