@@ -396,6 +396,20 @@ fn i12_i07_adopted_backups_stand_in_the_history_and_runs_go_on() {
 }
 
 #[test]
+fn f41_an_adoption_is_turned_away_while_a_run_is_at_work() {
+    let Some(version) = or_skip("adopt_busy", Etcd::newest()) else { return };
+    let cluster = cluster(&version);
+    let site = Site::new(&cluster).unwrap();
+    write(&site, "one.db", &save(&cluster, "one"), 0);
+    site.hold_before("compress");
+    let mut running = site.run_until_held();
+    let _ = adopt(&site, &["one.db"]).code(12);
+    site.go();
+    let _ = running.end().code(0);
+    assert_eq!(site.backups().len(), 1);
+}
+
+#[test]
 fn an_adopted_backup_is_restored_and_drilled_though_nobody_saw_its_members() {
     let Some(version) = or_skip("adopt_restore", Etcd::newest()) else { return };
     let mut cluster = cluster(&version);

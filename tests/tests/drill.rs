@@ -35,9 +35,17 @@ struct Scene {
 
 impl Scene {
     fn of(version: &EtcdVersion, members: usize) -> Result<Self, Error> {
-        let cluster = ClusterSpec::new(version).members(members).start()?;
+        Scene::with(version, ClusterSpec::new(version).members(members).start()?)
+    }
+
+    fn with(version: &EtcdVersion, cluster: Cluster) -> Result<Self, Error> {
         let _ = cluster.load(&LoadSpec { objects: 30, ..LoadSpec::default() })?;
         let _ = cluster.etcdctl(&["put", "/registry/canary", CANARY])?;
+        Scene::as_it_is(version, cluster)
+    }
+
+    /// Of a cluster that holds something already.
+    fn as_it_is(version: &EtcdVersion, cluster: Cluster) -> Result<Self, Error> {
         let site = Site::new(&cluster)?;
         let backup = site.lifeboat(&["run", "--json"]).code(0).json()["backup"].clone();
         let backup = backup.as_str().unwrap().to_owned();
@@ -199,6 +207,43 @@ fn i20_three_members_form_a_cluster_of_what_was_restored() {
     }
     assert_eq!(scene.states(), json!({ "region_a": "proven", "region_b": "proven" }));
     scene.assert_swept();
+}
+
+/// A drill knows no password, and takes whatever etcd is there.
+#[test]
+fn i20_a_cluster_with_authentication_is_drilled_with_older_and_newer_etcds() {
+    let started = Etcd::version("3.6").and_then(|version| {
+        let cluster = ClusterSpec::new(&version).auth("canary-password").start()?;
+        Scene::with(&version, cluster)
+    });
+    let Some(scene) = or_skip("i20_authentication", started) else { return };
+    for version in Etcd::available() {
+        let report = scene.drill_with(&version.etcd, &[]).code(0).json();
+        let found = only(&report)["etcd"]["version"].as_str().unwrap();
+        assert!(found.starts_with(version.label), "{found}");
+        assert!(!report.to_string().contains("canary-password"));
+    }
+    assert_eq!(scene.states()["region_a"], "proven");
+}
+
+/// A restore that raised the revision left a key that no client can name.
+#[test]
+fn i20_a_backup_of_a_restored_cluster_is_proven() {
+    let Some(first) = Scene::new("i20_restored_cluster") else { return };
+    let version = Etcd::newest().unwrap();
+    let plan = ClusterSpec::new(&version).plan().unwrap();
+    let member = plan.members()[0].clone();
+    let _ = first.site.lifeboat(&["fetch", "-o", "snapshot.db"]).code(0);
+    let words = ["--input", "snapshot.db", "--bump-revision", "1000000", "--mark-compacted"];
+    let (cluster, data) = (plan.initial_cluster(), member.data_dir.to_str().unwrap());
+    let words = [&words[..], &["--data-dir", data, "--name", &member.name]].concat();
+    let urls = ["--initial-cluster", &cluster, "--initial-advertise-peer-urls", &member.peer_url];
+    let words = [&words[..], &urls, &["--initial-cluster-token", plan.token()]].concat();
+    let _ = first.site.program("lifeboat-restore", &words).code(0);
+    let scene = Scene::as_it_is(&version, plan.start().unwrap()).unwrap();
+    let report = scene.drill(&[]).code(0).json();
+    assert!(only(&report)["restored"]["revision"].as_i64().unwrap() > 1_000_000);
+    assert_eq!(scene.states()["region_a"], "proven");
 }
 
 #[test]

@@ -12,7 +12,7 @@
 use lifeboat_tests::binaries::binary;
 
 /// Every program that a case may call.
-const PROGRAMS: [&str; 13] = [
+const PROGRAMS: [&str; 14] = [
     "lifeboat",
     "lifeboat-adopt",
     "lifeboat-capture",
@@ -24,6 +24,7 @@ const PROGRAMS: [&str; 13] = [
     "lifeboat-fetch",
     "lifeboat-restore",
     "lifeboat-drill",
+    "lifeboat-doctor",
     "lifeboat-catalogue",
     "lifeboat-notify",
 ];

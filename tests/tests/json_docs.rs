@@ -196,7 +196,10 @@ fn everything() -> Option<Printed> {
     damage_and_look(&mut site, &mut add);
     let check = "lifeboat check --json";
     add(check, site.lifeboat(&["check", "--json"]).json());
+    let doctor = "lifeboat doctor --json";
+    add(doctor, site.lifeboat(&["doctor", "--json"]).code(0).json());
     site.set("LIFEBOAT__CAPTURE__ENDPOINTS", "http://127.0.0.1:1");
+    add(doctor, site.lifeboat(&["doctor", "--json"]).code(10).json());
     add(check, site.lifeboat(&["check", "--json"]).json());
     add(run, site.lifeboat(&["run", "--json"]).code(10).json());
     add(check, site.lifeboat(&["check", "--json"]).code(10).json());
@@ -223,6 +226,9 @@ fn restore(site: &Site, add: &mut impl FnMut(&'static str, Value)) {
     add(title, site.lifeboat(&[&one[..], &two].concat()).code(0).json());
     let again = ["--replace", "--wal-dir", "restored/wal", "--flavour", "systemd", "--no-bump"];
     add(title, site.lifeboat(&[&one[..], &again].concat()).code(0).json());
+    let undo = ["restore", "--undo", "--json", "--data-dir", "restored/m1"];
+    let undo = [&undo[..], &["--wal-dir", "restored/wal"]].concat();
+    add("lifeboat restore --undo --json", site.lifeboat(&undo).code(0).json());
     for flavour in ["kubeadm", "k3s"] {
         let plan = ["restore", "--plan", "--format", "json", "--flavour", flavour];
         let plan = site.lifeboat(&plan).code(0).json();

@@ -8,7 +8,7 @@ use lifeboat_tests::site::{Ran, Site};
 use lifeboat_tests::skips::skip;
 use std::process::Command;
 
-const STAGES: [&str; 11] = [
+const STAGES: [&str; 12] = [
     "adopt",
     "capture",
     "verify",
@@ -18,6 +18,7 @@ const STAGES: [&str; 11] = [
     "prune",
     "fetch",
     "restore",
+    "doctor",
     "catalogue",
     "notify",
 ];

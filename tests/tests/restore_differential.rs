@@ -12,8 +12,8 @@
 #![allow(clippy::unwrap_used, reason = "functions that tests share are not seen as tests")]
 
 use lifeboat_tests::cluster::{Plan, User};
-use lifeboat_tests::restored::facts::{self, HashFacts};
 use lifeboat_tests::load::load_noise;
+use lifeboat_tests::restored::facts::{self, HashFacts};
 use lifeboat_tests::restored::rows::{self, Tables};
 use lifeboat_tests::restored::tools::{self, Written};
 use lifeboat_tests::restored::{Facts, Order, Past, Tool, history};
@@ -64,7 +64,7 @@ impl Source {
     fn of(version: &EtcdVersion, seed: u64) -> Self {
         let context = format!("etcd {}, seed {seed}", version.label);
         let mut cluster = ClusterSpec::new(version).start().unwrap();
-        let past = history::write(&mut cluster, seed, seed % 2 == 0);
+        let past = history::write(&mut cluster, seed, seed.is_multiple_of(2));
         let past = past.unwrap_or_else(|e| panic!("{context}: {e:?}"));
         let dir = tempfile::tempdir().unwrap();
         save(&cluster, &dir.path().join("snapshot.db"));
@@ -133,7 +133,7 @@ fn side(tool: Tool<'_>, order: &Order, plan: Plan, past: &Past, context: &str) -
 /// A write, a further member that learns the data, a defragmentation, and a restart. Of members
 /// that are several, none is added: etcd makes each new one wait for seconds.
 fn live_on(cluster: &mut Cluster) -> Result<Later, Error> {
-    cluster.etcdctl(&["put", "/after", "the restore"])?;
+    cluster.etcdctl_at(0, &["put", "/after", "the restore"])?;
     let revision = cluster.revision(0)?;
     let hash_after_write = facts::hashes(cluster, revision)?;
     let mut keys_of_the_further_member = None;
@@ -145,7 +145,7 @@ fn live_on(cluster: &mut Cluster) -> Result<Later, Error> {
         cluster.etcdctl_at(index, &["defrag"])?;
     }
     cluster.restart(0)?;
-    assert!(cluster.etcdctl(&["get", "/after"])?.contains("the restore"));
+    assert!(cluster.etcdctl_at(0, &["get", "/after"])?.contains("the restore"));
     // Of the further member too.
     let mut hash_after_restart = facts::hashes(cluster, revision)?;
     hash_after_restart.dedup();
@@ -223,7 +223,7 @@ fn reference(version: &EtcdVersion, order: &Order) -> Option<EtcdVersion> {
 
 /// Through a file and through a pipe in turn.
 fn ours(seed: u64) -> Tool<'static> {
-    if seed % 2 == 0 { Tool::Lifeboat } else { Tool::LifeboatFromStdin }
+    if seed.is_multiple_of(2) { Tool::Lifeboat } else { Tool::LifeboatFromStdin }
 }
 
 /// The write-ahead logs of an order, as the tool of 3.6 writes them. That of 3.5 writes the same

@@ -69,8 +69,8 @@ fn choice(points: &[String]) -> BTreeSet<usize> {
     let every = std::env::var("KILL_POINTS").is_ok_and(|value| value == "all");
     let begun = points.iter().position(|point| point == "place.publishing").unwrap_or(0);
     let mut names = BTreeSet::new();
-    let mut is_chosen = |(at, point): &(usize, &String)| names.insert(*point) || every || *at >= begun;
-    points.iter().enumerate().filter(|found| is_chosen(found)).map(|(at, _)| at + 1).collect()
+    let mut is_chosen = |at: usize| names.insert(points[at].as_str()) || every || at >= begun;
+    (0..points.len()).filter(|at| is_chosen(*at)).map(|at| at + 1).collect()
 }
 
 impl Trial {
@@ -185,7 +185,12 @@ impl Trial {
         }
         command.args(["--initial-cluster", "m1=http://127.0.0.1:27001"]);
         command.args(["--initial-advertise-peer-urls", "http://127.0.0.1:27001"]);
-        command.args(["--listen-peer-urls", "unix://peer", "--listen-client-urls", "unix://client"]);
+        command.args([
+            "--listen-peer-urls",
+            "unix://peer",
+            "--listen-client-urls",
+            "unix://client",
+        ]);
         command.args(["--advertise-client-urls", "http://127.0.0.1:1", "--logger", "zap"]);
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
         let ran = Ran::of(&command.current_dir(&copy).output().unwrap());

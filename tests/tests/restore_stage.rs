@@ -4,9 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "functions that tests share are not seen as tests")]
 
 use lifeboat_tests::cluster::Plan;
-use lifeboat_tests::restore_scene::{
-    ONE_MEMBER, RestoreScene, SNAPSHOT, names, piped, tree,
-};
+use lifeboat_tests::restore_scene::{ONE_MEMBER, RestoreScene, SNAPSHOT, names, piped, tree};
 use lifeboat_tests::site::Ran;
 use lifeboat_tests::skips::{or_skip, skip};
 use lifeboat_tests::{Cluster, ClusterSpec, Etcd, EtcdVersion, LoadSpec, each_etcd, run};
@@ -38,9 +36,11 @@ fn must_answer(cluster: &Cluster, told: &Ran) {
         assert_eq!(u64::from(cluster.hash_kv(at, revision).unwrap()), told["hashkv"]["hash"]);
         assert_eq!(cluster.revision(at).unwrap(), told["revision"]);
         let status = cluster.status_of(at).unwrap();
-        let member = told["members"].as_array().unwrap().iter().find(|m| {
-            m["name"] == cluster.members()[at].name
-        });
+        let member = told["members"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|m| m["name"] == cluster.members()[at].name);
         if let Some(member) = member {
             assert_eq!(member["id"], format!("{:x}", status.member_id));
         }
@@ -241,7 +241,8 @@ fn f55_new_files_belong_to_who_owned_what_was_there() {
         skip("restore_owner", "only root can give files away");
     }
     // A user who is root only inside of a container may not.
-    let command = scene.command(&[&["--data-dir", "new", "--owner", "4242"], &ONE_MEMBER[..]].concat());
+    let command =
+        scene.command(&[&["--data-dir", "new", "--owner", "4242"], &ONE_MEMBER[..]].concat());
     let mut inside = Command::new("unshare");
     inside.arg("-r").arg(command.get_program()).args(command.get_args());
     inside.current_dir(scene.path("")).env_clear();

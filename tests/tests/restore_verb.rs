@@ -406,6 +406,29 @@ fn a_token_by_hand_needs_a_bump_by_hand() {
     let _ = refused(&site, &["--member", "m9"], 2).said("the members are m1, m2, m3");
 }
 
+/// What another tool made, and nobody saw the members of: the snapshot itself tells them, and what
+/// stood before `verify` is not undone.
+#[test]
+fn an_adopted_backup_comes_back() {
+    let test = "an_adopted_backup_comes_back";
+    let Some(version) = or_skip(test, Etcd::newest()) else { return };
+    let source = ClusterSpec::new(&version).start().unwrap();
+    let _ = source.load(&spec(1)).unwrap();
+    let site = Site::without_cluster().unwrap();
+    let saved = site.path("saved.db").to_string_lossy().into_owned();
+    let _ = source.etcdctl_at(0, &["snapshot", "save", &saved]).unwrap();
+    run(Command::new("gzip").arg(&saved)).unwrap();
+    let _ = site.lifeboat(&["adopt", "saved.db.gz"]).code(0);
+    assert_eq!(site.manifests("region_a")[0]["etcd"]["members"], serde_json::json!([]));
+    let plan = ClusterSpec::new(&version).plan().unwrap();
+    let data_dir = plan.members()[0].data_dir.to_string_lossy().into_owned();
+    let restored = site.lifeboat(&["restore", "--data-dir", &data_dir, "--json"]).code(0).json();
+    assert_eq!(restored["members"][0]["name"], "m1", "{restored:#}");
+    let peer = restored["members"][0]["peer_urls"][0].as_str().unwrap();
+    assert_eq!(peer, source.members()[0].peer_url);
+    assert_eq!(keys(&plan.start().unwrap(), None), keys(&source, None));
+}
+
 /// A destination that is dark may hold a backup that went further.
 #[test]
 fn a_bound_that_rests_on_half_of_the_backups_says_so() {

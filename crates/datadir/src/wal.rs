@@ -181,7 +181,7 @@ pub(crate) fn read_voters(message: &[u8]) -> Option<Vec<u64>> {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum WalProblem {
-    /// The file has another length.
+    /// The file has neither the length of a segment nor that of its records.
     #[error("it is {found} bytes long, expected {WAL_SEGMENT_BYTES}")]
     Length {
         /// Its length.

@@ -132,7 +132,11 @@ pub fn remove_empty_dir(path: &Path) -> Result<(), Error> {
     match std::fs::remove_dir(path) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
         removed => {
-            removed.map_err(|e| Error::Io { verb: "remove", path: path.to_path_buf(), source: e })?;
+            removed.map_err(|e| Error::Io {
+                verb: "remove",
+                path: path.to_path_buf(),
+                source: e,
+            })?;
             failpoint::pass("durable.tree.directory_removed");
             sync_dir(directory_of(path))
         }

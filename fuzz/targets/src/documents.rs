@@ -290,11 +290,14 @@ fn sound_manifest() -> Value {
                 {"member_id": "1", "member_name": "a", "hash": 7, "revision": 5,
                     "compact_revision": -1},
                 {"member_id": "2", "member_name": "b", "missing": "no answer"}],
+            "adopted": {"file": "old.db.gz", "wrapped": ["gzip"], "has_trailer": true,
+                "time_from": "file-time"},
         },
         "snapshot": {
             "snapshot_bytes": 4128, "db_sha256": "00", "status_hash": 1, "revision": 5,
             "total_key_records": 9, "total_key_live": 4, "total_bytes": 4096, "free_bytes": 0,
             "page_bytes": 4096, "buckets": {"key": 8, "meta": 1}, "kubernetes": {"pods": 4},
+            "encryption_at_rest": {"aescbc:v1:key1": 2}, "auth_enabled": true, "member_ids": ["1"],
             "hashkv": [{"member_id": "1", "member_name": "a", "agrees": true}],
         },
         "key_count_rules": {"total_key_live": "live keys"},
@@ -322,6 +325,7 @@ fn sound_plan() -> Value {
         "started_at": "2025-11-20T01:00:00Z",
         "steps": [{"name": "capture"}, {"name": "verify"},
             {"name": "pack", "program": ["gzip", "-1"], "suffix": ".gz"}, {"name": "replicate"}],
+        "input": {"file": "old.db.gz", "time_from": "given"},
         "previous": {"backup": "b", "manifest_sha256": "00", "cluster_id": "cafe", "revision": 4},
     })
 }

@@ -107,7 +107,7 @@ impl Told {
 
     /// One line for people.
     pub(super) fn text(&self) -> String {
-        let (file, backup) = (&self.file, self.backup.as_deref().unwrap_or("of another name"));
+        let (file, backup) = (&self.file, self.backup.as_deref().unwrap_or_default());
         let what = self.what();
         match self.verdict {
             Verdict::Adopted => format!("{file}: adopted as {backup}{what}\n"),

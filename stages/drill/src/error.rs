@@ -45,7 +45,7 @@ pub(crate) enum Error {
     NoAnswer { request: &'static str, problem: String },
     #[error("the restored database cannot be read again here")]
     Scratch(#[source] snapshot::VerifyError),
-    #[error("the drill failed: {summary}")]
+    #[error("what was restored is not what it has to be: {summary}")]
     Failed { summary: String },
     #[error("the report cannot be written")]
     Report(#[from] durable::Error),

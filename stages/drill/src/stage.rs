@@ -3,7 +3,7 @@
 use crate::args::Args;
 use crate::ask::{self, Asked, Ready};
 use crate::checks::Checks;
-use crate::compare::{self, Wanted};
+use crate::compare::{self, Named, Wanted};
 use crate::directory::{self, Member};
 use crate::error::Error;
 use crate::server::{Launch, Server};
@@ -131,17 +131,21 @@ impl Drill<'_> {
         let mut begun = Instant::now();
         // The databases of one restore are the same byte for byte, and each is read all the same:
         // it is what its member will start from.
+        let mut keys_live = None;
         for member in &self.members {
             let scratch = Some(self.data_dir);
-            native::read(checks, &member.database(), &self.expected, &self.restored, scratch)?;
+            let database = member.database();
+            keys_live = native::read(checks, &database, &self.expected, &self.restored, scratch)?;
         }
         checks.phase("read", &mut begun);
         failpoint::pass("drill.read");
-        let Some(etcd) = self.etcd.as_ref().filter(|_| checks.failure().is_none()) else {
+        let is_sound = checks.failure().is_none();
+        let (Some(etcd), Some(keys_live), true) = (&self.etcd, keys_live, is_sound) else {
             return Ok(None);
         };
         let path = self.members[0].database();
         let sample = sample::of(&directory::open(&path)?, &path, self.seed, sample::KEYS_MAX)?;
+        let named = Named { keys: keys_live - u64::from(sample.has_empty_key), sample };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(Error::Runtime)?;
         runtime.block_on(async {
@@ -151,7 +155,7 @@ impl Drill<'_> {
             let mut hangup = on(SignalKind::hangup())?;
             // Dropping the future ends every etcd that it has started.
             let stopped_by = tokio::select! {
-                done = self.with_etcd(checks, etcd, &sample, begun) => return done.map(|()| None),
+                done = self.with_etcd(checks, etcd, &named, begun) => return done.map(|()| None),
                 _ = terminate.recv() => SignalKind::terminate(),
                 _ = interrupt.recv() => SignalKind::interrupt(),
                 _ = hangup.recv() => SignalKind::hangup(),
@@ -164,7 +168,7 @@ impl Drill<'_> {
         &self,
         checks: &mut Checks,
         etcd: &EtcdProgram,
-        sample: &sample::Sample,
+        named: &Named,
         mut begun: Instant,
     ) -> Result<(), Error> {
         let Some((mut servers, asked)) = self.start(checks, etcd).await? else { return Ok(()) };
@@ -172,7 +176,7 @@ impl Drill<'_> {
         failpoint::pass("drill.serving");
         let mut members: Vec<(String, Asked)> =
             servers.iter().map(|server| server.name.clone()).zip(asked).collect();
-        let questions = self.ask(checks, etcd, sample, &mut members, &mut begun);
+        let questions = self.ask(checks, etcd, named, &mut members, &mut begun);
         if let Err(e) = questions.await {
             // One that does not answer because it has ended says something of the backup.
             let Some((name, why)) = ask::died(&mut servers).await? else { return Err(e) };
@@ -196,7 +200,7 @@ impl Drill<'_> {
         &self,
         checks: &mut Checks,
         etcd: &EtcdProgram,
-        sample: &sample::Sample,
+        named: &Named,
         members: &mut [(String, Asked)],
         begun: &mut Instant,
     ) -> Result<(), Error> {
@@ -204,7 +208,7 @@ impl Drill<'_> {
         let wanted = Wanted {
             restored: &self.restored,
             witnesses: &witnesses,
-            sample,
+            named,
             members: &self.members,
             etcd_version: &etcd.version,
         };

@@ -174,6 +174,6 @@ Stop etcd on every member first. Never restore one member of a cluster that has 
 that member (etcdctl member remove, member add).
 
 Exit codes: 0 done, 2 usage, 3 configuration, 10 the stage before ended early, 20 the snapshot is
-damaged, 30 the disk is full or not writable, 50 refused (the target is not empty, an etcd runs on it,
-its owner cannot be kept), 60 a version beyond what is known. On any code but 0 nothing was changed,
-unless the message says so.";
+damaged, 30 the disk is full or not writable, 50 refused (the target is not empty, an etcd runs on
+it, its owner cannot be kept), 60 a version beyond what is known. On any code but 0 the target is as
+it was, unless the message says so.";

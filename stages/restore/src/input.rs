@@ -46,7 +46,11 @@ impl Kept {
     }
 
     /// Reads to the end, past the verifier.
-    pub(crate) fn read(&mut self, source: &mut Source, verifier: &mut Verifier) -> Result<(), Error> {
+    pub(crate) fn read(
+        &mut self,
+        source: &mut Source,
+        verifier: &mut Verifier,
+    ) -> Result<(), Error> {
         let mut progress = Progress::new("restore", self.bytes());
         let mut block = vec![0; BLOCK_BYTES];
         loop {

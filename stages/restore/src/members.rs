@@ -50,7 +50,8 @@ pub(crate) fn of_snapshot<R: ReadAt>(
         if count > LISTED_MAX {
             return Err(Error::Member(id));
         }
-        let listed: Listed = serde_json::from_slice(value).map_err(|_| Error::Member(id.clone()))?;
+        let listed: Listed =
+            serde_json::from_slice(value).map_err(|_| Error::Member(id.clone()))?;
         let left_out = match &listed {
             Listed { is_learner: true, .. } => "it is a learner; add it again afterwards",
             Listed { name, .. } if name.is_empty() => "it has never started",

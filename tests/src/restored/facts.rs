@@ -8,9 +8,7 @@
 use crate::cluster::User;
 use crate::load::{Connection, connect, failed, runtime};
 use crate::{Cluster, Error};
-use etcd_client::{
-    AlarmAction, AlarmType, Client, GetOptions, KeyValue, LeaseTimeToLiveOptions,
-};
+use etcd_client::{AlarmAction, AlarmType, Client, GetOptions, KeyValue, LeaseTimeToLiveOptions};
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 
@@ -110,9 +108,10 @@ impl Facts {
     /// [`Error::Load`] with etcd's answer.
     pub fn of(cluster: &Cluster, hash_at: Option<i64>) -> Result<Self, Error> {
         let connection = cluster.connection();
-        let auth_is_on = cluster.user().is_some() && is_refused_without_login(&connection)?;
+        let one = first_of(&connection);
+        let auth_is_on = cluster.user().is_some() && is_refused_without_login(&one)?;
         runtime()?.block_on(async {
-            let mut client = connect(&connection).await?;
+            let mut client = connect(&one).await?;
             let (cluster_id, members) = members(&mut client).await?;
             let (revision, keys) = keys_at(&mut client, 0).await?;
             let mut facts = Facts {
@@ -170,13 +169,19 @@ fn first_difference(ours: &str, theirs: &str) -> String {
     format!("…{}\n    is not\n    …{}", piece(ours), piece(theirs))
 }
 
+/// One member: a token that one has given, another may not know yet.
+fn first_of(connection: &Connection) -> Connection {
+    let endpoints = connection.endpoints.first().cloned().into_iter().collect();
+    Connection { endpoints, ..connection.clone() }
+}
+
 /// All keys with their values at `revision`, 0 for now, and the revision that now is.
 ///
 /// # Errors
 /// [`Error::Load`] with etcd's answer.
 pub fn all_keys(cluster: &Cluster, revision: i64) -> Result<(i64, Vec<KeyFacts>), Error> {
     runtime()?.block_on(async {
-        let mut client = connect(&cluster.connection()).await?;
+        let mut client = connect(&first_of(&cluster.connection())).await?;
         keys_at(&mut client, revision).await
     })
 }
@@ -273,7 +278,7 @@ async fn alarms(client: &mut Client) -> Result<Vec<(String, u64)>, Error> {
 /// # Errors
 /// [`Error::Io`] when there is no runtime to ask with.
 pub fn may_log_in(cluster: &Cluster, user: &User) -> Result<bool, Error> {
-    let connection = Connection { user: Some(user.clone()), ..cluster.connection() };
+    let connection = Connection { user: Some(user.clone()), ..first_of(&cluster.connection()) };
     runtime()?.block_on(async {
         // Logging in is part of connecting.
         Ok(connect(&connection).await.is_ok())

@@ -131,10 +131,8 @@ impl Writer<'_> {
         if self.users.is_empty() {
             self.add_user().await?;
         }
-        self.past.user = self.users.last().map(|name| User {
-            name: name.clone(),
-            password: PASSWORD.into(),
-        });
+        self.past.user =
+            self.users.last().map(|name| User { name: name.clone(), password: PASSWORD.into() });
         self.turn_auth(auth).await
     }
 

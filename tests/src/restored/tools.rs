@@ -106,12 +106,7 @@ fn run_tool(
     }
 }
 
-fn same_flags(
-    command: &mut Command,
-    order: &Order,
-    member: &MemberAddress,
-    initial_cluster: &str,
-) {
+fn same_flags(command: &mut Command, order: &Order, member: &MemberAddress, initial_cluster: &str) {
     command.args(["--name", &member.name, "--initial-cluster", initial_cluster]);
     command.args(["--initial-cluster-token", &order.token]);
     command.args(["--initial-advertise-peer-urls", &member.peer_urls()]);
@@ -127,7 +122,8 @@ fn same_flags(
 fn run_with_stdin(command: &mut Command, snapshot: &Path) -> Result<(), Error> {
     let input = File::open(snapshot).map_err(Error::io("open", snapshot))?;
     let program = PathBuf::from(command.get_program());
-    let output = command.stdin(Stdio::from(input)).output().map_err(Error::io("start", &program))?;
+    let output =
+        command.stdin(Stdio::from(input)).output().map_err(Error::io("start", &program))?;
     let ran = Ran::of(&output);
     if ran.code == 0 {
         return Ok(());

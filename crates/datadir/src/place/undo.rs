@@ -103,11 +103,7 @@ fn must_go_together(sites: &Sites, unit: &Path, old: &Path, when: &str) -> Resul
 ///
 /// Two directories cannot change places in one step. So the WAL directories are fenced as long as one
 /// of the two that belong together is not back.
-pub(super) fn resume(
-    sites: &Sites,
-    unit: &Path,
-    done: &mut Undone,
-) -> Result<bool, PlaceError> {
+pub(super) fn resume(sites: &Sites, unit: &Path, done: &mut Undone) -> Result<bool, PlaceError> {
     let wal = sites.wal.as_ref().filter(|wal| !wal.mounted).map(|wal| wal.dir.as_path());
     let mut found = false;
     for (middle, end) in all_undoing(unit)? {

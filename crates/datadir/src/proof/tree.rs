@@ -72,7 +72,8 @@ pub(super) fn check_wal(
     let wanted = WAL_RECORDS_BYTES_MAX as u64;
     (&mut file).take(wanted).read_to_end(&mut head).map_err(io_error("read", &path))?;
     let end = wal::check_records(&head, membership, member).map_err(refused)?;
-    if found != WAL_SEGMENT_BYTES {
+    // Where the file system cannot preallocate, a log ends with its records; etcd extends it.
+    if found != WAL_SEGMENT_BYTES && found != end as u64 {
         return Err(refused(WalProblem::Length { found }));
     }
     let (records, zeros) = head.split_at_checked(end).unwrap_or((&head, &[]));

@@ -24,8 +24,7 @@ pub(super) fn verdict(seen: &Observations) -> Verdict {
         )
     } else {
         reasons.push(
-            "whether etcd is down everywhere or only cannot be reached from here cannot be told \
-             from here"
+            "whether etcd is down everywhere, or only not to be reached from here, cannot be told"
                 .into(),
         );
         (
