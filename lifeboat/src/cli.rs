@@ -31,6 +31,7 @@ Begin with:
   lifeboat run --dry-run               what would be done?
   lifeboat run                         make a backup
   lifeboat status                      am I safe?
+  lifeboat drill                       would a restore succeed? rehearse one
   lifeboat doctor                      what is the matter with the cluster?
   lifeboat fetch -o snapshot.db        bring the newest backup back to a file
   lifeboat restore --plan              how to bring the cluster back, step by step

@@ -24,6 +24,10 @@ pub const ONE_MEMBER: [&str; 4] =
 /// of a restore has read.
 const END_BYTES: u64 = 256 << 10;
 
+/// A file system in memory, where a machine has one, and how much of it has to be free.
+const MEMORY: &str = "/dev/shm";
+const MEMORY_BYTES_MIN: u64 = 4 << 30;
+
 /// Every file and directory below one, with its mode and what is in it: length and SHA-256 of both
 /// ends.
 pub type Tree = BTreeMap<PathBuf, (u32, String)>;
@@ -42,6 +46,20 @@ impl RestoreScene {
     pub fn new() -> Result<Self, Error> {
         let dir = tempfile::Builder::new().prefix("lifeboat-restore-").tempdir();
         Ok(RestoreScene { dir: dir.map_err(Error::io("make a folder in", &std::env::temp_dir()))? })
+    }
+
+    /// An empty one in memory, where there is enough of it: for a test that restores hundreds of
+    /// times and cuts no power, so that it need not wait for a disk.
+    ///
+    /// # Errors
+    /// When the directory cannot be made.
+    pub fn in_memory() -> Result<Self, Error> {
+        let free = rustix::fs::statvfs(MEMORY).map_or(0, |v| v.f_bavail.saturating_mul(v.f_frsize));
+        if free < MEMORY_BYTES_MIN {
+            return RestoreScene::new();
+        }
+        let dir = tempfile::Builder::new().prefix("lifeboat-restore-").tempdir_in(MEMORY);
+        Ok(RestoreScene { dir: dir.map_err(Error::io("make a folder in", Path::new(MEMORY)))? })
     }
 
     /// Where something in it is.

@@ -314,16 +314,22 @@ fn f17_a_member_that_lags_and_one_that_was_removed_and_runs_on() {
     site.unset("LIFEBOAT__CAPTURE__MAX_LAG");
     site.set("LIFEBOAT__CAPTURE__ENDPOINTS", &cluster.endpoints().join(","));
 
-    // Somebody who believed that it had to be saved starts the removed member as a cluster of its own.
+    // Somebody who believed that it had to be saved starts the removed member as a cluster of its
+    // own. The others are away while it does: they would tell it that it was removed, and it would
+    // end by itself.
     cluster.stop(2).unwrap();
     let id = cluster_member_id(&cluster, "m3");
     let _ = cluster.etcdctl(&["member", "remove", &id]).unwrap();
-    let alone = "--name=m3 --force-new-cluster";
-    let _server = start_as_printed(&cluster, 2, alone);
+    cluster.stop(0).unwrap();
+    cluster.stop(1).unwrap();
+    let _server = start_as_printed(&cluster, 2, "--name=m3 --force-new-cluster");
     wait_until("the removed member to answer", CATCH_UP_LIMIT, || {
         cluster.etcdctl_at(2, &["endpoint", "health"]).map_err(|e| e.to_string())
     })
     .unwrap();
+    cluster.spawn(0).unwrap();
+    cluster.spawn(1).unwrap();
+    cluster.wait_healthy(&[0, 1]).unwrap();
     let said = examine(&site, 40);
     assert_case(&said, "membership-split", "never");
     assert!(headline(&said).starts_with("m3 answers and does not belong"), "{said:#}");

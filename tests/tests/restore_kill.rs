@@ -34,7 +34,7 @@ struct Trial {
 }
 
 fn scene() -> RestoreScene {
-    RestoreScene::new().unwrap()
+    RestoreScene::in_memory().unwrap()
 }
 
 /// Restores `dir`, and shortens the WAL, which is a sound one then and faster to compare.

@@ -329,6 +329,12 @@ fn f55_a_mount_point_keeps_its_place_and_its_member_directory_is_replaced() {
         $RESTORE --data-dir etcd --undo
         test $(stat -c %i etcd/member) = $first || exit 94
         ls -A etcd
+        mkdir wal
+        mount -t tmpfs -o size=200m,mode=700 none wal
+        $RESTORE --data-dir two --wal-dir wal $MEMBERS -i snapshot.db
+        test \"$(ls -A wal)\" = 0000000000000000-0000000000000000.wal || exit 96
+        $RESTORE --data-dir two --wal-dir wal $MEMBERS -i snapshot.db --replace && exit 97 || test $? = 50
+        umount wal
         $ETCD --name m1 --data-dir etcd --initial-cluster m1=http://127.0.0.1:27001 \
             --listen-peer-urls unix://peer --listen-client-urls unix://client \
             --initial-advertise-peer-urls http://127.0.0.1:27001 \
@@ -403,6 +409,41 @@ fn a_copied_database_is_taken_only_when_asked_for() {
     let _ = scene.pipe(&skipping, &wrong).code(20).said("trailer");
     assert_eq!(scene.names(), [""; 0]);
     let _ = scene.pipe(&skipping, bare).code(0).said("the input had no SHA-256");
+}
+
+/// A run directory whose plan has these steps.
+fn run_dir(scene: &RestoreScene, name: &str, steps: &[&str]) {
+    let steps: Vec<serde_json::Value> =
+        steps.iter().map(|step| serde_json::json!({ "name": step })).collect();
+    let plan = serde_json::json!({
+        "version": 1, "run": "01kafcxn0000000000000000ab", "cluster": "prod", "tier": "frequent",
+        "started_at": "2025-11-20T01:00:00Z", "steps": steps,
+    });
+    durable::create_private_dir(&scene.path(name).join("receipts")).unwrap();
+    durable::write_new(&scene.path(name).join("plan.json"), plan.to_string().as_bytes()).unwrap();
+}
+
+#[test]
+fn i15_in_a_run_nothing_is_published_before_every_receipt_is_there() {
+    let scene = RestoreScene::new().unwrap();
+    run_dir(&scene, "broken", &["decompress", "restore"]);
+    let all = |run| [&["--data-dir", "etcd", "--run-dir", run], &ONE_MEMBER[..]].concat();
+    // The bytes are sound, and it cannot be known that they are all there.
+    let ran = scene.pipe(&all("broken"), SNAPSHOT).code(10);
+    let _ = ran.said("\"decompress\" ended without a receipt");
+    let half = scene.pipe(&all("broken"), &SNAPSHOT[..SNAPSHOT.len() / 2]).code(10);
+    let _ = half.said("ended without a receipt");
+    assert_eq!(scene.names(), ["broken"]);
+    run_dir(&scene, "whole", &["restore"]);
+    let _ = scene.pipe(&all("whole"), SNAPSHOT).code(0);
+    let receipt = std::fs::read(scene.path("whole/receipts/00-restore.json")).unwrap();
+    let receipt: serde_json::Value = serde_json::from_slice(&receipt).unwrap();
+    assert_eq!(receipt["input"]["bytes"], SNAPSHOT.len());
+    let etcd = scene.path("etcd").canonicalize().unwrap();
+    assert_eq!(receipt["facts"]["members"][0]["data_dir"], etcd.to_str().unwrap());
+    for phase in ["read", "build", "prove", "publish"] {
+        assert!(receipt["facts"]["phases_ms"][phase].is_number(), "{receipt}");
+    }
 }
 
 /// The same bytes from a pipe, a file, standard input, and a file that another stage wrote.

@@ -196,6 +196,13 @@ mod tests {
             check(&file, &three()).unwrap_err()
         };
         assert_eq!(lie(b"http://h:2", b"http://h:9"), SnapProblem::Members);
+        let voters = conf_state(&three());
+        let mut others = voters.clone();
+        others[1] ^= 1;
+        assert_eq!(lie(&voters, &others), SnapProblem::Voters);
+        let mut flipped = file.clone();
+        *flipped.last_mut().unwrap() ^= 1;
+        assert!(matches!(check(&flipped, &three()), Err(SnapProblem::Crc { .. })));
         assert_eq!(lie(b"\x10\x03\x18\x01", b"\x10\x02\x18\x01"), SnapProblem::Position);
         assert_eq!(lie(b"\"CurrentVersion\":2", b"\"CurrentVersion\":3"), SnapProblem::Bytes);
     }

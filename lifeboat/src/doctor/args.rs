@@ -15,7 +15,7 @@ the commands to type, in order.
 
 Examples:
   lifeboat doctor
-  lifeboat doctor --endpoints https://10.0.0.1:2379 --cacert ca.crt --cert client.crt --key client.key
+  lifeboat doctor --endpoints https://10.0.0.1:2379 --cacert ca.crt --cert c.crt --key c.key
   lifeboat doctor --replace-member cp-03
 
 Exit codes: 0 healthy, or replaced; 10 quorum lost or nothing answers, 11 etcd refuses a certificate

@@ -17,6 +17,8 @@ pub(crate) enum Error {
     Place(#[from] PlaceError),
     #[error("the members of the new cluster: {0}")]
     Membership(#[from] MembershipError),
+    #[error("there is no snapshot: standard input is a terminal")]
+    NoInput,
     #[error("the snapshot lists no member that has a name and votes")]
     NoMembers,
     #[error("the member {0:?} in the snapshot cannot be read")]
@@ -54,9 +56,11 @@ impl Failure for Error {
                 PlaceClass::Refused => Exit::Refused,
                 PlaceClass::Local => Exit::LocalDisk,
             },
-            Error::Membership(_) | Error::NoMembers | Error::NoDirectoryName(_) | Error::NoView => {
-                Exit::Usage
-            }
+            Error::Membership(_)
+            | Error::NoInput
+            | Error::NoMembers
+            | Error::NoDirectoryName(_)
+            | Error::NoView => Exit::Usage,
             Error::Unsound(e) => of_verify(e.class()),
             Error::Member(_) | Error::AnotherSnapshot { .. } => Exit::Corrupt,
             Error::Build(e) => of_datadir(e.class()),
@@ -73,6 +77,7 @@ impl Failure for Error {
             Error::Config(e) => e.hint(),
             Error::Contract(e) => e.hint(),
             Error::Place(e) => e.hint(),
+            Error::NoInput => Some("give it as --input FILE, or as `< FILE`".into()),
             Error::Membership(e) => Some(e.hint().to_owned()),
             Error::NoMembers | Error::Member(_) | Error::NoDirectoryName(_) => {
                 Some("say who they are: --initial-cluster name=http://host:2380,…".into())

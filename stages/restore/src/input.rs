@@ -7,7 +7,7 @@ use crate::error::Error;
 use contract::{Progress, Source, StreamError};
 use snapshot::Verifier;
 use std::fs::File;
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 
 const BLOCK_BYTES: usize = 512 << 10;
@@ -26,6 +26,9 @@ impl Kept {
     pub(crate) fn open(input: Option<&Path>, scratch_dir: &Path) -> Result<Self, Error> {
         if let Some(file) = regular(input) {
             return Ok(Kept::InPlace(file));
+        }
+        if input.is_none() && io::stdin().is_terminal() {
+            return Err(Error::NoInput);
         }
         let file = durable::scratch_file(scratch_dir).map_err(Error::NoSpool)?;
         Ok(Kept::Spooled { file, dir: scratch_dir.to_path_buf() })

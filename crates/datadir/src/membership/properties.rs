@@ -23,6 +23,12 @@ fn names_and_urls() -> impl Strategy<Value = Vec<(String, Vec<String>)>> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 100,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
     #[test]
     fn a_cluster_comes_back_from_its_text(members in names_and_urls(), token in "[ -~]{0,20}") {
         let cluster = Membership::new(members, &token).unwrap();

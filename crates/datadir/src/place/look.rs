@@ -5,7 +5,7 @@
 //! it where it is a mount point, which cannot be renamed; and the WAL directory if it lies elsewhere.
 
 use super::error::{PlaceError, SHOWN_MAX};
-use super::names::{all_incomplete, entries, is_of_mount, parent_of};
+use super::names::{entries, is_of_mount, parent_of};
 use super::owner::Owner;
 use super::{Target, half, owner, running};
 use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags, statx};
@@ -212,9 +212,6 @@ pub fn look(target: &Target, wishes: Wishes) -> Result<Ground, PlaceError> {
     let (owner, why) = owner_of(&sites, wishes);
     for unit in sites.units() {
         owner::must_be_possible(owner, parent_of(unit), unit, why)?;
-        for (left, _) in all_incomplete(unit)? {
-            notes.push(format!("{} is of another restore, killed or at work", left.display()));
-        }
     }
     if owner.uid == ROOT && why.is_empty() && wishes.owner.is_none() {
         notes.push(

@@ -178,7 +178,7 @@ fn f46_whatever_comes_after_the_end_is_refused() {
 
 #[test]
 fn f45_no_flipped_bit_gives_other_bytes() {
-    let content = database(800);
+    let content = database(500);
     for (name, bytes, _) in forms(&content).into_iter().filter(|form| form.0 != "plain") {
         let mut noticed = 0;
         for bit in 0..bytes.len() * 8 {
@@ -310,7 +310,7 @@ fn what_is_no_snapshot_is_named() {
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: 600,
+        cases: 300,
         rng_seed: prop::test_runner::RngSeed::Fixed(20_261_120),
         failure_persistence: None,
         ..ProptestConfig::default()
