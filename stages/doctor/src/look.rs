@@ -24,6 +24,8 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(3);
 const REQUEST_LIMIT: Duration = Duration::from_secs(4);
 /// etcd's largest clusters have seven members and a few learners.
 const ADDRESSES_MAX: usize = 64;
+/// What a time-out means when whoever did not answer it answers something else.
+const NO_LOGIN: &str = "it is alive, but nobody can log in";
 /// Members may know of members that the ones asked before do not know of.
 const ROUNDS_MAX: usize = 3;
 
@@ -232,9 +234,16 @@ async fn open(endpoint: &Endpoint, settings: &Arc<Settings>) -> Result<Open, Tro
     let opened = match Connection::open(endpoint, settings).await {
         Err(trouble) if settings.login.is_some() && is_about_logging_in(&trouble) => {
             let anonymous = Settings { login: None, ..Settings::clone(settings) };
-            // The first word is the better one if this fails, too.
-            let again = Connection::open(endpoint, &Arc::new(anonymous)).await;
-            again.map_err(|_| trouble)
+            match Connection::open(endpoint, &Arc::new(anonymous)).await {
+                Ok(opened) => Ok(opened),
+                // From 3.7 on nobody gets a status without having logged in. But it is alive, and
+                // logging in fails for want of a majority.
+                Err(Trouble::LoginMissing) if trouble != Trouble::Learner => {
+                    Err(Trouble::NoQuorum(NO_LOGIN.into()))
+                }
+                // The first word is the better one.
+                Err(_) => Err(trouble),
+            }
         }
         result => result,
     };

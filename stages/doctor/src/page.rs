@@ -22,8 +22,12 @@ pub(crate) fn page(seen: &Observations, diagnosis: &Diagnosis) -> String {
     page.entry("case", &format!("{case}, {confidence} confidence"));
     page.list("because", &verdict.reasons);
     page.entry("restore?", &format!("{}: {}", verdict.restore.words(), verdict.restore_why));
-    page.entry("backup", &seen.backup.line());
-    page.list("see to", &diagnosis.findings.iter().map(told).collect::<Vec<_>>());
+    let (backup, others): (Vec<&Finding>, Vec<&Finding>) =
+        diagnosis.findings.iter().partition(|finding| finding.name == "backup");
+    let next = backup.iter().find_map(|finding| finding.next.as_ref());
+    let next = next.map(|next| format!(" -> {next}")).unwrap_or_default();
+    page.entry("backup", &format!("{}{next}", seen.backup.line()));
+    page.list("see to", &others.into_iter().map(told).collect::<Vec<_>>());
     page.steps(&verdict.steps);
     page.next(verdict);
     page.0
@@ -72,7 +76,7 @@ impl Page {
             "member", "address", "answers", "leader", "term", "applied", "revision", "db", "HashKV",
         ];
         let mut rows = vec![header.map(str::to_owned)];
-        rows.extend(seen.members.iter().map(row));
+        rows.extend(seen.members.iter().map(|member| row(member, seen)));
         rows.extend(seen.strays.iter().map(|address| {
             let silence = address.silence.as_ref().map(ToString::to_string).unwrap_or_default();
             silent("?", &address.url, &silence)
@@ -124,7 +128,7 @@ impl Page {
     }
 }
 
-fn row(member: &Member) -> [String; 9] {
+fn row(member: &Member, seen: &Observations) -> [String; 9] {
     let name = match member.name.as_str() {
         "" => hex_id(member.id),
         name => name.to_owned(),
@@ -140,7 +144,10 @@ fn row(member: &Member) -> [String; 9] {
     let leader = match status.leader {
         0 => "none".to_owned(),
         id if id == member.id => "itself".to_owned(),
-        id => hex_id(id),
+        id => match seen.members.iter().find(|other| other.id == id && !other.name.is_empty()) {
+            Some(leader) => leader.name.clone(),
+            None => hex_id(id),
+        },
     };
     [
         name,

@@ -32,13 +32,13 @@ pub(crate) async fn run(doctor: &Doctor, name: &str, args: &Args) -> Result<Exit
     let wish = Wish { name, peer_urls: &args.peer_url, force: args.force };
     let seen = doctor.examine().await;
     let plan = plan_of(&seen, &wish)?;
-    say(&shown(&plan, &seen, args))?;
+    say(&shown(&plan, &seen))?;
     if !args.yes && plan.changes_anything() {
         agreed()?;
         // Reading and thinking take time, in which the next member may have failed.
         let again = plan_of(&doctor.examine().await, &wish)?;
         if again != plan {
-            say(&shown(&again, &seen, args))?;
+            say(&shown(&again, &seen))?;
             agreed()?;
         }
     }
@@ -83,7 +83,7 @@ fn again(plan: &Plan, seen: &Observations) -> String {
 }
 
 /// What is going to be done.
-fn shown(plan: &Plan, seen: &Observations, args: &Args) -> String {
+fn shown(plan: &Plan, seen: &Observations) -> String {
     let mut text = format!("Replace {}: {}\n", plan.name, plan.why);
     let mut number = 0;
     let mut line = |what: String| {
@@ -102,9 +102,6 @@ fn shown(plan: &Plan, seen: &Observations, args: &Args) -> String {
     let _ = writeln!(text, "  Through {}. {}", plan.through, plan.margin());
     if plan.changes_anything() {
         let _ = writeln!(text, "If this is interrupted, go on with: {}", again(plan, seen));
-    }
-    if args.force {
-        text.push_str("It is replaced although it may be healthy (--force).\n");
     }
     text
 }

@@ -12,7 +12,7 @@ use snapshot::{Alteration, Expectations, Options, Report, ServerView, Trailer, V
 use crate::facts::{
     CLUSTER, CONF_STATE, CONSISTENT_INDEX, DOWNGRADE, MEMBERS, MEMBERS_REMOVED, META, TERM,
 };
-use crate::limits::{FACT_BYTES_MAX, MEMBERS_MAX};
+use crate::limits::{FACT_BYTES_MAX, MEMBERS_MAX, PROOF_MEMORY_BYTES_MAX};
 use crate::membership::Membership;
 use crate::proof::tree::{db_path, io_error};
 use crate::proof::{Expected, ExpectedFile, ProofError, Proved};
@@ -25,9 +25,9 @@ pub(super) fn check(member_dir: &Path, expected: &Expected) -> Result<Proved, Pr
     let path = db_path(member_dir);
     let mut file = File::open(&path).map_err(io_error("open", &path))?;
     let options = Options {
+        memory_bytes_max: PROOF_MEMORY_BYTES_MAX,
         trailer: Trailer::Absent,
         scratch_dir: Some(member_dir.to_path_buf()),
-        ..Options::default()
     };
     let damaged = |source| ProofError::Database { path: path.clone(), source };
     let mut verifier = Verifier::new(options);

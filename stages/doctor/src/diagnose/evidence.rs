@@ -4,7 +4,7 @@
 //! Of several clusters and several lists the one counts that most of its own voters hold; of equals
 //! the one with a leader, then the one that is further.
 
-use crate::observation::{Answer, Member, Observations};
+use crate::observation::{Address, Answer, Member, Observations, Silence};
 use etcd::{Listed, Status, hex_id};
 use std::collections::BTreeMap;
 
@@ -49,6 +49,14 @@ impl Insider<'_> {
 
     pub(crate) fn is_voter(&self) -> bool {
         !self.listed.is_learner
+    }
+
+    /// A learner that is alive and cannot be asked: it cannot log anybody in.
+    pub(crate) fn is_mute(&self) -> bool {
+        let addresses = self.member.map(|member| member.addresses.as_slice()).unwrap_or_default();
+        let says_so =
+            |address: &Address| address.silence == Some(Silence::Trouble(etcd::Trouble::Learner));
+        self.listed.is_learner && self.answer().is_none() && addresses.iter().any(says_so)
     }
 
     /// Its name; its id where it has none yet.

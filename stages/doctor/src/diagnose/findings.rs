@@ -38,6 +38,11 @@ pub(super) fn gaps(evidence: &Evidence<'_>, hashes: &Hashes) -> Vec<Finding> {
         let gap = Finding::bad("hashkv", detail, Exit::Partial).next(next);
         gaps.push(gap.about(evidence.name(*id)));
     }
+    for insider in evidence.insiders.iter().filter(|insider| insider.is_mute()) {
+        let detail = "it is alive, but a learner logs nobody in, so that nothing more can be asked";
+        let next = "name a client certificate, with which nobody has to log in";
+        gaps.push(Finding::bad("status", detail, Exit::Partial).next(next).about(insider.name()));
+    }
     if !evidence.is_listed {
         let detail = "no member gave a member list: there may be more than those that answer";
         gaps.push(Finding::bad("members", detail, Exit::Partial));

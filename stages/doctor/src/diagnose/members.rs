@@ -32,8 +32,8 @@ pub(super) fn down(evidence: &Evidence<'_>) -> Option<Verdict> {
     if !works || evidence.voting().count() < evidence.majority() {
         return None;
     }
-    let silent: Vec<&Insider<'_>> =
-        evidence.insiders.iter().filter(|insider| insider.answer().is_none()).collect();
+    let is_down = |insider: &&Insider<'_>| insider.answer().is_none() && !insider.is_mute();
+    let silent: Vec<&Insider<'_>> = evidence.insiders.iter().filter(is_down).collect();
     if silent.is_empty() {
         return None;
     }

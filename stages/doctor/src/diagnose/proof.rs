@@ -81,7 +81,20 @@ pub(super) fn healthy(evidence: &Evidence<'_>) -> Verdict {
         reasons,
         restore: Restore::NotNeeded,
         restore_why: "nothing is lost".into(),
-        steps: vec![Step::typed("is there a backup?", evidence.seen.tools.lifeboat("status"))],
+        steps: vec![next(evidence)],
         exit: Case::Healthy.exit(),
+    }
+}
+
+/// A healthy cluster is the time to see to the way back.
+fn next(evidence: &Evidence<'_>) -> Step {
+    let tools = &evidence.seen.tools;
+    let backup = &evidence.seen.backup;
+    match backup.safety.as_deref() {
+        Some("stale" | "none") => Step::typed("make a backup", tools.lifeboat("run")),
+        _ if backup.is_fresh() && backup.newest_proven != backup.newest => {
+            Step::typed("nothing to mend; a drill proves the backup", tools.lifeboat("drill"))
+        }
+        _ => Step::typed("nothing to mend; the backups", tools.lifeboat("status")),
     }
 }

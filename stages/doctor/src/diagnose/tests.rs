@@ -5,7 +5,7 @@ use super::*;
 use crate::observation::{Address, Silence};
 use contract::Level;
 use etcd::certificates::Certificate;
-use etcd::{HashKv, Listed, Trouble};
+use etcd::{HashKv, Listed, Status, Trouble};
 use std::time::Duration;
 
 fn verdict(scene: &Scene) -> Verdict {
@@ -29,299 +29,140 @@ fn timed_out() -> Trouble {
     Trouble::TimedOut { request: "status", limit: Duration::from_secs(3) }
 }
 
-/// Case by case, with what the verdict must be.
+/// Case, how sure, and whether to restore.
+type Expected = (Case, Confidence, Restore);
+
+const HEALTHY: Expected = (Case::Healthy, Confidence::High, Restore::NotNeeded);
+const DOWN: Expected = (Case::MemberDown, Confidence::High, Restore::Never);
+const CORRUPT: Expected = (Case::MemberCorrupt, Confidence::High, Restore::Never);
+const CORRUPTION: Expected = (Case::DataCorruption, Confidence::High, Restore::LastResort);
+const LOST: Expected = (Case::QuorumLost, Confidence::High, Restore::LastResort);
+const SPLIT: Expected = (Case::MembershipSplit, Confidence::High, Restore::Never);
+const FULL: Expected = (Case::NoSpace, Confidence::High, Restore::Never);
+const LAGGING: Expected = (Case::MemberLagging, Confidence::High, Restore::Never);
+const UNPROVEN: Expected = (Case::Unproven, Confidence::Medium, Restore::NotNeeded);
+const UNREACHABLE: Expected = (Case::Unreachable, Confidence::Low, Restore::LastResort);
+
+fn medium((case, _, restore): Expected) -> Expected {
+    (case, Confidence::Medium, restore)
+}
+
+fn check(name: &str, scene: &Scene, expected: Expected) {
+    let verdict = verdict(scene);
+    let found = (verdict.case, verdict.confidence, verdict.restore);
+    assert_eq!(found, expected, "{name}: {verdict:#?}");
+    assert!(!verdict.headline.is_empty() && !verdict.reasons.is_empty(), "{name}");
+    assert!(verdict.steps.iter().any(|step| step.command.is_some()), "{name}: no command");
+    assert_eq!(verdict.case == Case::Healthy, verdict.exit == Exit::Ok, "{name}");
+}
+
 #[test]
-fn every_case_is_named() {
-    use Case::*;
-    use Confidence::{High, Low, Medium};
-    use Restore::{LastResort, Never, NotNeeded, Yes};
-    let table: Vec<(&str, Scene, Case, Confidence, Restore)> = vec![
-        ("one voter", Scene::of(1), Healthy, High, NotNeeded),
-        ("three voters", Scene::of(3), Healthy, High, NotNeeded),
-        ("five voters", Scene::of(5), Healthy, High, NotNeeded),
-        ("a learner", Scene::of(3).learner(4), Healthy, High, NotNeeded),
-        ("one of three down", Scene::of(3).down(&[3]), MemberDown, High, Never),
-        ("two of five down", Scene::of(5).down(&[2, 3]), MemberDown, High, Never),
-        ("one silent", Scene::of(3).silent(3, &timed_out()), MemberDown, Medium, Never),
-        (
-            "one refuses us",
-            Scene::of(3).silent(3, &Trouble::OtherName("x".into())),
-            MemberDown,
-            Low,
-            Never,
-        ),
-        ("a learner down", Scene::of(3).learner(4).down(&[4]), MemberDown, High, Never),
-        ("other data", Scene::of(3).with(3, other_hash), MemberCorrupt, High, Never),
-        (
-            "two of five with other data",
-            Scene::of(5).with(4, other_hash).with(5, other_hash),
-            MemberCorrupt,
-            High,
-            Never,
-        ),
-        (
-            "other data, one down",
-            Scene::of(5).with(5, other_hash).down(&[4]),
-            MemberCorrupt,
-            High,
-            Never,
-        ),
-        (
-            "two with other data each",
-            Scene::of(2).with(2, other_hash),
-            DataCorruption,
-            High,
-            LastResort,
-        ),
-        (
-            "a tie while one is down",
-            Scene::of(3).with(2, other_hash).down(&[3]),
-            DataCorruption,
-            High,
-            LastResort,
-        ),
-        (
-            "a tie, and a backup",
-            Scene::of(2).with(2, other_hash).backup("safe", REVISION),
-            DataCorruption,
-            High,
-            Yes,
-        ),
-        (
-            "two of three down",
-            Scene::of(3).down(&[2, 3]).leaderless(),
-            QuorumLost,
-            High,
-            LastResort,
-        ),
-        (
-            "the same with a backup",
-            Scene::of(3).down(&[2, 3]).leaderless().backup("safe", 4_000),
-            QuorumLost,
-            High,
-            Yes,
-        ),
-        (
-            "the same with an old one",
-            Scene::of(3).down(&[2, 3]).leaderless().backup("stale", 4_000),
-            QuorumLost,
-            High,
-            LastResort,
-        ),
-        ("one of two down", Scene::of(2).down(&[2]).leaderless(), QuorumLost, High, LastResort),
-        ("all there, no leader", Scene::of(3).leaderless(), QuorumLost, High, Never),
-        (
-            "still naming a leader",
-            Scene::of(3).down(&[1, 2]).all(|a| a.linearizable = Err(no_quorum())),
-            QuorumLost,
-            Medium,
-            LastResort,
-        ),
-        ("a removed one runs", Scene::of(3).stranger(9, CLUSTER), MembershipSplit, High, Never),
-        ("another cluster", Scene::of(3).stranger(9, 0xc2), MembershipSplit, High, Never),
-        (
-            "another list",
-            Scene::of(3).with(3, |a| a.members = Ok(list(&[1, 2, 3, 4]))),
-            MembershipSplit,
-            High,
-            Never,
-        ),
-        (
-            "full",
-            Scene::of(3).all(|a| a.status.errors = vec![alarm(2, "NOSPACE")]),
-            NoSpace,
-            High,
-            Never,
-        ),
-        (
-            "full, as one knows",
-            Scene::of(3).with(2, |a| a.status.errors = vec![alarm(2, "NOSPACE")]),
-            NoSpace,
-            High,
-            Never,
-        ),
-        (
-            "an alarm and equal data",
-            Scene::of(3).all(|a| a.status.errors = vec![alarm(3, "CORRUPT")]),
-            MemberCorrupt,
-            Medium,
-            Never,
-        ),
-        (
-            "an alarm and other data",
-            Scene::of(3).with(3, other_hash).all(|a| a.status.errors = vec![alarm(3, "CORRUPT")]),
-            MemberCorrupt,
-            High,
-            Never,
-        ),
-        (
-            "an alarm for nobody",
-            Scene::of(3).all(|a| a.status.errors = vec![alarm(0, "CORRUPT")]),
-            DataCorruption,
-            Medium,
-            LastResort,
-        ),
-        (
-            "an alarm for the only one",
-            Scene::of(1).all(|a| a.status.errors = vec![alarm(1, "CORRUPT")]),
-            DataCorruption,
-            Medium,
-            LastResort,
-        ),
-        (
-            "entries behind",
-            Scene::of(3).with(3, |a| a.status.raft_applied_index = INDEX - 1001),
-            MemberLagging,
-            High,
-            Never,
-        ),
-        (
-            "revisions behind",
-            Scene::of(3).with(3, |a| a.status.revision = REVISION - 1001),
-            MemberLagging,
-            High,
-            Never,
-        ),
-        (
-            "a learner behind",
-            Scene::of(3).learner(4).with(4, |a| a.status.raft_applied_index = 1),
-            MemberLagging,
-            High,
-            Never,
-        ),
-        (
-            "no leader for one",
-            Scene::of(3).with(3, |a| a.status.leader = 0),
-            MemberLagging,
-            High,
-            Never,
-        ),
-        (
-            "another leader",
-            Scene::of(3).with(3, |a| a.status.leader = 3),
-            MemberLagging,
-            High,
-            Never,
-        ),
-        (
-            "another term",
-            Scene::of(3).with(3, |a| a.status.raft_term = TERM - 1),
-            MemberLagging,
-            High,
-            Never,
-        ),
-        (
-            "no read from one",
-            Scene::of(3).with(3, |a| a.linearizable = Err(no_quorum())),
-            MemberLagging,
-            High,
-            Never,
-        ),
-        (
-            "an unknown alarm",
-            Scene::of(3).all(|a| a.status.errors = vec![alarm(2, "LAZY")]),
-            Unproven,
-            Medium,
-            NotNeeded,
-        ),
-        (
-            "an unknown complaint",
-            Scene::of(3).with(1, |a| a.status.errors = vec!["odd".into()]),
-            Unproven,
-            Medium,
-            NotNeeded,
-        ),
-        (
-            "no list from one",
-            Scene::of(3).with(2, |a| a.members = Err(timed_out())),
-            Unproven,
-            Medium,
-            NotNeeded,
-        ),
-        (
-            "no list at all",
-            Scene::of(3).all(|a| a.members = Err(Trouble::PermissionDenied)),
-            Unproven,
-            Medium,
-            NotNeeded,
-        ),
-        (
-            "no hash from one",
-            Scene::of(3).with(2, |a| a.hashkv = Err(timed_out())),
-            Unproven,
-            Medium,
-            NotNeeded,
-        ),
-        (
-            "no hashes",
-            Scene::of(3).all(|a| a.hashkv = Err(Trouble::PermissionDenied)),
-            Unproven,
-            Medium,
-            NotNeeded,
-        ),
-        (
-            "compacted apart",
-            Scene::of(3).with(2, |a| a.hashkv = Ok(HashKv { hash: 7, compact_revision: 3 })),
-            Unproven,
-            Medium,
-            NotNeeded,
-        ),
-        (
-            "no own read",
-            Scene::of(3).with(2, |a| a.serializable = Err(timed_out())),
-            Unproven,
-            Medium,
-            NotNeeded,
-        ),
-        (
-            "not permitted to read",
-            Scene::of(3).all(|a| a.linearizable = Err(Trouble::PermissionDenied)),
-            Unproven,
-            Medium,
-            NotNeeded,
-        ),
-        (
-            "most not to be seen",
-            Scene::of(3).silent(2, &timed_out()).silent(3, &timed_out()),
-            Unproven,
-            Medium,
-            NotNeeded,
-        ),
-        (
-            "one seen that may not read",
-            Scene::of(3).down(&[2, 3]).with(1, |a| a.linearizable = Err(Trouble::PermissionDenied)),
-            Unproven,
-            Low,
-            Never,
-        ),
-        ("nobody", Scene::of(3).down(&[1, 2, 3]), Unreachable, Low, LastResort),
-        ("nobody, too slow", Scene::of(1).silent(1, &timed_out()), Unreachable, Low, LastResort),
-        (
-            "nobody trusts us",
-            Scene::of(3)
-                .silent(1, &Trouble::CertificateRequired)
-                .silent(2, &Trouble::CertificateRequired)
-                .silent(3, &Trouble::CertificateRequired),
-            Unreachable,
-            Medium,
-            Never,
-        ),
-        (
-            "some refuse, some do not trust us",
-            Scene::of(2).down(&[1]).silent(2, &Trouble::UnknownAuthority),
-            Unreachable,
-            Low,
-            LastResort,
-        ),
-    ];
-    for (name, scene, case, confidence, restore) in table {
-        let verdict = verdict(&scene);
-        let found = (verdict.case, verdict.confidence, verdict.restore);
-        assert_eq!(found, (case, confidence, restore), "{name}: {verdict:#?}");
-        assert!(!verdict.headline.is_empty() && !verdict.reasons.is_empty(), "{name}");
-        assert!(verdict.steps.iter().any(|step| step.command.is_some()), "{name}: no command");
-        assert_eq!(verdict.case == Healthy, verdict.exit == Exit::Ok, "{name}");
-    }
+fn members_that_are_down_and_a_quorum_that_is_lost_are_told_apart() {
+    let (three, five) = (|| Scene::of(3), || Scene::of(5));
+    check("one voter", &Scene::of(1), HEALTHY);
+    check("three voters", &three(), HEALTHY);
+    check("five voters", &five(), HEALTHY);
+    check("a learner", &three().learner(4), HEALTHY);
+    check("one of three down", &three().down(&[3]), DOWN);
+    check("two of five down", &five().down(&[2, 3]), DOWN);
+    check("a learner down", &three().learner(4).down(&[4]), DOWN);
+    check("one silent", &three().silent(3, &timed_out()), medium(DOWN));
+    let low = (DOWN.0, Confidence::Low, DOWN.2);
+    check("one refuses us", &three().silent(3, &Trouble::OtherName("x".into())), low);
+
+    let alone = || three().down(&[2, 3]).leaderless();
+    check("two of three down", &alone(), LOST);
+    check("the same with an old backup", &alone().backup("stale", 4_000), LOST);
+    let yes = (LOST.0, LOST.1, Restore::Yes);
+    check("the same with a young one", &alone().backup("safe", 4_000), yes);
+    check("one of two down", &Scene::of(2).down(&[2]).leaderless(), LOST);
+    let never = (LOST.0, LOST.1, Restore::Never);
+    check("all there, no leader", &three().leaderless(), never);
+    let named = three().down(&[1, 2]).with(3, |a| a.linearizable = Err(no_quorum()));
+    check("still naming a leader", &named, medium(LOST));
+    let no_login = three().down(&[2, 3]).silent(1, &Trouble::NoQuorum("x".into()));
+    check("alive, and nobody can log in", &no_login, medium(LOST));
+}
+
+#[test]
+fn other_data_and_alarms_are_told_apart() {
+    let three = || Scene::of(3);
+    let alarmed = |scene: Scene, id, name: &str| {
+        let error = alarm(id, name);
+        scene.all(move |a| a.status.errors = vec![error.clone()])
+    };
+    check("other data", &three().with(3, other_hash), CORRUPT);
+    check("two of five", &Scene::of(5).with(4, other_hash).with(5, other_hash), CORRUPT);
+    check("one of four that answer", &Scene::of(5).with(5, other_hash).down(&[4]), CORRUPT);
+    check("an alarm and other data", &alarmed(three().with(3, other_hash), 3, "CORRUPT"), CORRUPT);
+    check("an alarm and equal data", &alarmed(three(), 3, "CORRUPT"), medium(CORRUPT));
+    check("two with other data each", &Scene::of(2).with(2, other_hash), CORRUPTION);
+    check("a tie while one is down", &three().with(2, other_hash).down(&[3]), CORRUPTION);
+    let yes = (CORRUPTION.0, CORRUPTION.1, Restore::Yes);
+    check("a tie, and a backup", &Scene::of(2).with(2, other_hash).backup("safe", 9), yes);
+    check("an alarm for nobody", &alarmed(three(), 0, "CORRUPT"), medium(CORRUPTION));
+    check("an alarm for the only one", &alarmed(Scene::of(1), 1, "CORRUPT"), medium(CORRUPTION));
+    check("full", &alarmed(three(), 2, "NOSPACE"), FULL);
+    let one_knows = three().with(2, |a| a.status.errors = vec![alarm(2, "NOSPACE")]);
+    check("full, as one knows", &one_knows, FULL);
+    check("an unknown alarm", &alarmed(three(), 2, "LAZY"), UNPROVEN);
+}
+
+#[test]
+fn members_that_do_not_belong_or_do_not_keep_up_are_told_apart() {
+    let three = || Scene::of(3);
+    check("a removed one runs", &three().stranger(9, CLUSTER), SPLIT);
+    check("another cluster", &three().stranger(9, 0xc2), SPLIT);
+    check("another list", &three().with(3, |a| a.members = Ok(list(&[1, 2, 3, 4]))), SPLIT);
+    let late = |a: &mut crate::observation::Answer| {
+        a.members = Ok(list(&[1, 2]));
+        a.status.raft_applied_index -= 1;
+    };
+    check("a list that may be late", &three().with(3, late), medium(SPLIT));
+    let entries = three().with(3, |a| a.status.raft_applied_index = INDEX - 1001);
+    check("entries behind", &entries, LAGGING);
+    let revisions = three().with(3, |a| a.status.revision = REVISION - 1001);
+    check("revisions behind", &revisions, LAGGING);
+    let allowed = three().with(3, |a| {
+        a.status.raft_applied_index = INDEX - 1000;
+        a.status.revision = REVISION - 1000;
+    });
+    check("as far behind as is allowed", &allowed, HEALTHY);
+    let learner = three().learner(4).with(4, |a| a.status.raft_applied_index = 1);
+    check("a learner behind", &learner, LAGGING);
+    check("no leader for one", &three().with(3, |a| a.status.leader = 0), LAGGING);
+    check("another leader", &three().with(3, |a| a.status.leader = 3), LAGGING);
+    check("another term", &three().with(3, |a| a.status.raft_term = TERM - 1), LAGGING);
+    check("no read from one", &three().with(3, |a| a.linearizable = Err(no_quorum())), LAGGING);
+}
+
+#[test]
+fn what_cannot_be_proved_and_what_cannot_be_seen_are_said_to_be_so() {
+    let three = || Scene::of(3);
+    let denied = || Trouble::PermissionDenied;
+    check("a complaint", &three().with(1, |a| a.status.errors = vec!["odd".into()]), UNPROVEN);
+    check("no list from one", &three().with(2, |a| a.members = Err(timed_out())), UNPROVEN);
+    check("no list at all", &three().all(|a| a.members = Err(denied())), UNPROVEN);
+    check("no hash from one", &three().with(2, |a| a.hashkv = Err(timed_out())), UNPROVEN);
+    check("no hashes", &three().all(|a| a.hashkv = Err(denied())), UNPROVEN);
+    let apart = HashKv { hash: 7, compact_revision: 3 };
+    check("compacted apart", &three().with(2, |a| a.hashkv = Ok(apart)), UNPROVEN);
+    check("no own read", &three().with(2, |a| a.serializable = Err(timed_out())), UNPROVEN);
+    check("no reads permitted", &three().all(|a| a.linearizable = Err(denied())), UNPROVEN);
+    let hidden = three().silent(2, &timed_out()).silent(3, &timed_out());
+    check("most not to be seen", &hidden, UNPROVEN);
+    check("a mute learner", &three().learner(4).silent(4, &Trouble::Learner), UNPROVEN);
+    let blind = three().down(&[2, 3]).with(1, |a| a.linearizable = Err(denied()));
+    check("one that may not read", &blind, (UNPROVEN.0, Confidence::Low, Restore::Never));
+
+    check("nobody", &three().down(&[1, 2, 3]), UNREACHABLE);
+    check("nobody, too slow", &Scene::of(1).silent(1, &timed_out()), UNREACHABLE);
+    let mixed = Scene::of(2).down(&[1]).silent(2, &Trouble::UnknownAuthority);
+    check("some refuse, some do not trust us", &mixed, UNREACHABLE);
+    let refused = || Trouble::CertificateRequired;
+    let refuses = Scene::of(2).silent(1, &refused()).silent(2, &refused());
+    let never = (UNREACHABLE.0, Confidence::Medium, Restore::Never);
+    check("nobody trusts us", &refuses, never);
 }
 
 #[test]
@@ -368,8 +209,45 @@ fn nothing_is_healthy_that_lacks_a_piece_of_evidence() {
     }
 }
 
+/// Asserts that the cluster is healthy all the same, and what is told of it.
+fn tells(name: &str, scene: &Scene, expected: &[&str]) {
+    let diagnosis = diagnose(&scene.0);
+    assert_eq!(diagnosis.verdict.case, Case::Healthy, "{name}: {diagnosis:#?}");
+    assert_eq!(finding_names(scene), expected, "{name}: {diagnosis:#?}");
+    let findings = &diagnosis.findings;
+    assert!(findings.iter().all(|f| f.next.is_some() && f.level != Level::Ok), "{name}");
+}
+
+/// A cluster of three, of which the first says something else.
+fn first(change: impl FnOnce(&mut Status)) -> Scene {
+    Scene::of(3).with(1, |answer| change(&mut answer.status))
+}
+
 #[test]
 fn facts_that_make_nobody_sick_are_told() {
+    tells("nothing", &Scene::of(3), &[]);
+    let full = first(|s| s.db_bytes = s.db_quota_bytes / 5 * 4 + 9);
+    tells("80 % of the quota", &full, &["quota", "fragmentation"]);
+    let unsaid = first(|s| {
+        (s.db_quota_bytes, s.db_bytes, s.db_bytes_in_use) = (0, 1900 << 20, 1800 << 20);
+    });
+    tells("an unsaid quota", &unsaid, &["quota"]);
+    let free = first(|s| (s.db_bytes, s.db_bytes_in_use) = (200 << 20, 20 << 20));
+    tells("free pages", &free, &["fragmentation"]);
+    tells("few free pages", &first(|s| s.db_bytes_in_use = 1), &[]);
+    tells("slow", &Scene::of(3).with(1, |a| a.latency_ms = 501), &["latency"]);
+    tells("an election", &Scene::of(3).with(1, |a| a.before = (2, TERM - 1)), &["leader"]);
+    tells("a patch apart", &first(|s| s.version = "3.6.13".into()), &["version"]);
+    tells("a minor apart", &first(|s| s.version = "3.5.30".into()), &["version"]);
+    tells("two minors apart", &first(|s| s.version = "3.4.45".into()), &["version", "version"]);
+    let faulty = Scene::of(1).with(1, |a| a.status.version = "3.5.1".into());
+    tells("a faulty version", &faulty, &["version"]);
+    tells("a downgrade", &first(|s| s.downgrade_to = Some("3.5.0".into())), &["downgrade"]);
+    tells("a learner", &Scene::of(3).learner(4), &["learner"]);
+}
+
+#[test]
+fn certificates_strays_and_backups_are_told() {
     let ends = |date: &str| {
         let mut scene = Scene::of(3);
         let ends = date.parse().unwrap();
@@ -377,69 +255,16 @@ fn facts_that_make_nobody_sick_are_told() {
             vec![Certificate { what: "server certificate", about: url(1), ends }];
         scene
     };
-    let stray = |is_configured| {
-        let mut scene = Scene::of(3);
-        let silence = Some(Silence::Trouble(Trouble::Refused));
-        scene.0.strays = vec![Address { url: "http://old:2379".into(), is_configured, silence }];
-        scene
-    };
-    let version = |text: &'static str| {
-        move |a: &mut crate::observation::Answer| a.status.version = text.into()
-    };
-    let table: Vec<(&str, Scene, &[&str])> = vec![
-        ("nothing", Scene::of(3), &[]),
-        ("a certificate for long", ends("2027-11-20T00:00:00Z"), &[]),
-        ("one for 13 days", ends("2026-12-03T00:00:00Z"), &["server certificate"]),
-        ("one that ended", ends("2026-11-19T00:00:00Z"), &["server certificate"]),
-        (
-            "80 % of the quota",
-            Scene::of(3).with(1, |a| a.status.db_bytes = a.status.db_quota_bytes / 5 * 4 + 9),
-            &["quota", "fragmentation"],
-        ),
-        (
-            "an unsaid quota",
-            Scene::of(3).with(1, |a| {
-                a.status.db_quota_bytes = 0;
-                a.status.db_bytes = 1900 << 20;
-                a.status.db_bytes_in_use = 1800 << 20;
-            }),
-            &["quota"],
-        ),
-        (
-            "free pages",
-            Scene::of(3).with(1, |a| {
-                a.status.db_bytes = 200 << 20;
-                a.status.db_bytes_in_use = 20 << 20;
-            }),
-            &["fragmentation"],
-        ),
-        ("few free pages", Scene::of(3).with(1, |a| a.status.db_bytes_in_use = 1), &[]),
-        ("slow", Scene::of(3).with(1, |a| a.latency_ms = 501), &["latency"]),
-        ("an election", Scene::of(3).with(1, |a| a.before = (2, TERM - 1)), &["leader"]),
-        ("a patch apart", Scene::of(3).with(1, version("3.6.13")), &["version"]),
-        ("a minor apart", Scene::of(3).with(1, version("3.5.30")), &["version"]),
-        ("two minors apart", Scene::of(3).with(1, version("3.4.45")), &["version", "version"]),
-        ("a faulty version", Scene::of(1).with(1, version("3.5.1")), &["version"]),
-        (
-            "a downgrade",
-            Scene::of(3).with(1, |a| a.status.downgrade_to = Some("3.5.0".into())),
-            &["downgrade"],
-        ),
-        ("a learner", Scene::of(3).learner(4), &["learner"]),
-        ("an address of nobody", stray(true), &["endpoint"]),
-        ("a fresh backup", Scene::of(3).backup("safe", 1), &[]),
-        ("too few copies", Scene::of(3).backup("partial", 1), &["backup"]),
-        ("no backup", Scene::of(3).backup("none", 1), &["backup"]),
-    ];
-    for (name, scene, expected) in table {
-        let diagnosis = diagnose(&scene.0);
-        assert_eq!(diagnosis.verdict.case, Case::Healthy, "{name}: {diagnosis:#?}");
-        assert_eq!(finding_names(&scene), expected, "{name}: {diagnosis:#?}");
-        assert!(
-            diagnosis.findings.iter().all(|f| f.next.is_some() && f.level != Level::Ok),
-            "{name}"
-        );
-    }
+    tells("a certificate for long", &ends("2027-11-20T00:00:00Z"), &[]);
+    tells("one for 13 days", &ends("2026-12-03T00:00:00Z"), &["server certificate"]);
+    tells("one that ended", &ends("2026-11-19T00:00:00Z"), &["server certificate"]);
+    let mut stray = Scene::of(3);
+    let silence = Some(Silence::Trouble(Trouble::Refused));
+    stray.0.strays = vec![Address { url: "http://old:1".into(), is_configured: true, silence }];
+    tells("an address of nobody", &stray, &["endpoint"]);
+    tells("a fresh backup", &Scene::of(3).backup("safe", 1), &[]);
+    tells("too few copies", &Scene::of(3).backup("partial", 1), &["backup"]);
+    tells("no backup", &Scene::of(3).backup("none", 1), &["backup"]);
 }
 
 #[test]

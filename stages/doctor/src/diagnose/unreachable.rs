@@ -7,6 +7,9 @@ use contract::Exit;
 use etcd::Trouble;
 
 pub(super) fn verdict(seen: &Observations) -> Verdict {
+    if let Some(verdict) = nobody_can_log_in(seen) {
+        return verdict;
+    }
     let asked: Vec<&Address> =
         seen.members.iter().flat_map(|member| &member.addresses).chain(&seen.strays).collect();
     let troubles: Vec<&Trouble> = asked.iter().filter_map(|address| trouble(address)).collect();
@@ -49,6 +52,40 @@ pub(super) fn verdict(seen: &Observations) -> Verdict {
         steps,
         exit,
     }
+}
+
+/// Members are alive, and what needs a majority fails: all that is known where a password is needed
+/// even for the status.
+fn nobody_can_log_in(seen: &Observations) -> Option<Verdict> {
+    let asked = seen.members.iter().flat_map(|member| &member.addresses).chain(&seen.strays);
+    let (alive, silent): (Vec<&Address>, Vec<&Address>) =
+        asked.partition(|address| matches!(trouble(address), Some(Trouble::NoQuorum(_))));
+    if alive.is_empty() {
+        return None;
+    }
+    let mut reasons: Vec<String> =
+        alive.iter().chain(&silent).map(|address| told(address)).collect();
+    reasons.push(
+        "logging in with a password needs a majority; that it fails where etcd is alive is all that \
+         can be seen from here"
+            .into(),
+    );
+    let mut steps = on_the_machines(seen);
+    steps.insert(2, Step::typed("look again", seen.tools.doctor("")));
+    Some(Verdict {
+        case: Case::QuorumLost,
+        headline: format!(
+            "quorum lost: {} of {} addresses answer, and nobody can log in",
+            alive.len(),
+            alive.len() + silent.len()
+        ),
+        confidence: Confidence::Medium,
+        reasons,
+        restore: if seen.backup.is_fresh() { Restore::Yes } else { Restore::LastResort },
+        restore_why: "if a majority cannot be started again; every restart first is better".into(),
+        steps,
+        exit: Case::QuorumLost.exit(),
+    })
 }
 
 fn trouble(address: &Address) -> Option<&Trouble> {

@@ -65,84 +65,46 @@ fn whoever_died_half_way_goes_on() {
     assert!(refusal.hint().contains("--peer-url http://peer-3:2380"), "{}", refusal.hint());
 }
 
-/// Name of the case, cluster, member, peer URLs, by force or not, and what is said.
-type Refused = (&'static str, Scene, &'static str, &'static [&'static str], bool, Refusal);
+fn refused(scene: &Scene, name: &str, peer_urls: &[&str], force: bool, expected: &Refusal) {
+    let refusal = ask(scene, name, peer_urls, force).unwrap_err();
+    assert_eq!(refusal, *expected, "{name} {peer_urls:?}");
+    assert!(!refusal.to_string().is_empty() && !refusal.hint().is_empty());
+}
 
 #[test]
-fn what_would_do_harm_is_refused() {
-    let standstill = |working, needed, voters| Refusal::WouldStandStill { working, needed, voters };
+fn what_would_cost_the_quorum_is_refused_also_by_force() {
+    let stands = |working, needed, voters| Refusal::WouldStandStill { working, needed, voters };
     let no_leader = Scene::of(3).down(&[2, 3]).leaderless();
-    let tie = Scene::of(2).with(2, |a| a.hashkv = Ok(HashKv { hash: 1, compact_revision: 4_000 }));
-    let two_bad = Scene::of(5)
-        .down(&[5])
-        .with(4, |a| a.status.leader = 0)
-        .with(3, |a| a.status.raft_applied_index = 1);
-    let table: Vec<Refused> = vec![
-        ("healthy", Scene::of(3), "m3", &[], false, Refusal::Healthy),
-        ("no leader", no_leader.clone(), "m3", &[], false, Refusal::NoQuorum),
-        ("no leader, by force", no_leader, "m3", &[], true, Refusal::NoQuorum),
-        ("the only one", Scene::of(1), "m1", &[], true, standstill(0, 1, 1)),
-        ("one of two", Scene::of(2), "m2", &[], true, standstill(1, 2, 2)),
-        ("a second of three", Scene::of(3).down(&[3]), "m2", &[], true, standstill(1, 2, 3)),
-        ("too many bad", two_bad, "m5", &[], false, standstill(2, 3, 5)),
-        ("a tie", tie, "m2", &[], true, Refusal::Undecided),
-        (
-            "a stranger",
-            Scene::of(3).down(&[3]).stranger(9, CLUSTER),
-            "m3",
-            &[],
-            false,
-            Refusal::Split,
-        ),
-        (
-            "another's list",
-            Scene::of(5).down(&[5]).with(4, |a| a.members = Ok(list(&[1]))),
-            "m5",
-            &[],
-            false,
-            Refusal::Split,
-        ),
-        (
-            "nobody's name",
-            Scene::of(3).down(&[3]),
-            "m4",
-            &[],
-            false,
-            Refusal::Unknown {
-                known: vec!["m1".into(), "m2".into(), "m3".into()],
-                waiting: Vec::new(),
-            },
-        ),
-        (
-            "a slip in the name",
-            Scene::of(3).down(&[3]),
-            "m4",
-            &["http://peer-3:2380"],
-            false,
-            Refusal::UrlTaken { url: "http://peer-3:2380".into(), by: "m3".into() },
-        ),
-        (
-            "another's URL",
-            Scene::of(3).down(&[3]),
-            "m3",
-            &["http://peer-1:2380"],
-            false,
-            Refusal::UrlTaken { url: "http://peer-1:2380".into(), by: "m1".into() },
-        ),
-        (
-            "one more beside one that is down",
-            Scene::of(3).down(&[3]),
-            "m4",
-            &["http://new:1"],
-            false,
-            standstill(2, 3, 4),
-        ),
-    ];
-    for (name, scene, member, peer_urls, force, expected) in table {
-        let refusal = ask(&scene, member, peer_urls, force).unwrap_err();
-        assert_eq!(refusal, expected, "{name}");
-        assert!(!refusal.to_string().is_empty() && !refusal.hint().is_empty());
+    for force in [false, true] {
+        refused(&no_leader, "m3", &[], force, &Refusal::NoQuorum);
+        refused(&Scene::of(3).down(&[3]), "m2", &[], true, &stands(1, 2, 3));
     }
+    refused(&Scene::of(1), "m1", &[], true, &stands(0, 1, 1));
+    refused(&Scene::of(2), "m2", &[], true, &stands(1, 2, 2));
+    let two_bad = Scene::of(5).down(&[5]).with(4, |a| a.status.leader = 0);
+    let two_bad = two_bad.with(3, |a| a.status.raft_applied_index = 1);
+    refused(&two_bad, "m5", &[], false, &stands(2, 3, 5));
+    // One more beside one that is down.
+    refused(&Scene::of(3).down(&[3]), "m4", &["http://new:1"], false, &stands(2, 3, 4));
+}
+
+#[test]
+fn what_is_not_known_or_not_broken_is_not_replaced() {
+    let down = || Scene::of(3).down(&[3]);
+    refused(&Scene::of(3), "m3", &[], false, &Refusal::Healthy);
+    let other = HashKv { hash: 1, compact_revision: 4_000 };
+    let tie = Scene::of(2).with(2, |a| a.hashkv = Ok(other));
+    refused(&tie, "m2", &[], true, &Refusal::Undecided);
+    refused(&down().stranger(9, CLUSTER), "m3", &[], false, &Refusal::Split);
+    let another_list = Scene::of(5).down(&[5]).with(4, |a| a.members = Ok(list(&[1])));
+    refused(&another_list, "m5", &[], false, &Refusal::Split);
+    let known = ["m1", "m2", "m3"].map(str::to_owned).to_vec();
+    refused(&down(), "m4", &[], false, &Refusal::Unknown { known, waiting: Vec::new() });
+    let taken = |url: &str, by: &str| Refusal::UrlTaken { url: url.into(), by: by.into() };
+    // A slip in the name, and another one's address.
+    let (own, others) = ("http://peer-3:2380", "http://peer-1:2380");
+    refused(&down(), "m4", &[own], false, &taken(own, "m3"));
+    refused(&down(), "m3", &[others], false, &taken(others, "m1"));
 }
 
 #[test]

@@ -47,8 +47,7 @@ fn backup(day: i64, state: State) -> Backup {
 fn planned(states: &[State], now: i64) -> Result<BTreeSet<i64>, Error> {
     let mut pipeline = Pipeline::default();
     pipeline.run.stale_after = config::Duration::from_secs(2 * DAY.unsigned_abs());
-    pipeline.prune =
-        Some(Prune { last: 3, min_keep: 1, max_fraction: 1.0, ..Prune::default() });
+    pipeline.prune = Some(Prune { last: 3, min_keep: 1, max_fraction: 1.0, ..Prune::default() });
     let backups: Vec<Backup> = (0..).zip(states).map(|(day, state)| backup(day, *state)).collect();
     let names: Vec<String> = backups.iter().map(|b| b.name.to_string()).collect();
     let catalogue = DestinationCatalogue {
