@@ -1,7 +1,7 @@
 //! `docs/recovery.md` is typed here, command by command, into the situations that it is for, with
 //! real etcd; then the cluster has to be well.
 //!
-//! Owns: which section is staged how (`THREE_MEMBERS`, `ONE_MEMBER`) and what a reader would put in
+//! Owns: which section is staged how (`NOTHING_IS_LOST` and the lists below it) and what a reader would put in
 //! place of the examples (`Scene::words`). Every `sh` block and every command within a line counts:
 //! one without a scenario fails, and so does a scenario that does not find its commands.
 //! Invariant: `/var/lib/etcd` and `/etc/kubernetes` of this machine are never named to a program.
@@ -33,11 +33,13 @@ const PROGRAMS: [&str; 5] = ["lifeboat ", "etcdctl ", "etcdutl ", "etcd ", "syst
 /// What no command may still hold when it is run here.
 const OF_THE_PAGE: [&str; 4] = ["/var/lib/etcd", "/etc/kubernetes", "cp-0", "10.0.0."];
 
-/// Sections in the order in which one cluster goes through them.
-const THREE_MEMBERS: [(&str, Scenario); 5] = [
+/// Sections in the order in which one cluster goes through them. Each list has a cluster of its own.
+const NOTHING_IS_LOST: [(&str, Scenario); 3] = [
     ("Recovery", well),
     ("2. The database is full", full),
     ("1. One member is lost", one_member_is_lost),
+];
+const THE_CLUSTER_IS_LOST: [(&str, Scenario); 2] = [
     ("3. Members disagree on membership", members_disagree),
     ("4. Quorum is lost", quorum_is_lost),
 ];
@@ -120,7 +122,7 @@ fn play(scenarios: &[(&str, Scenario)], scene: &mut Scene) {
 
 #[test]
 fn every_section_with_commands_has_a_scenario() {
-    let scenarios = THREE_MEMBERS.iter().chain(&ONE_MEMBER);
+    let scenarios = NOTHING_IS_LOST.iter().chain(&THE_CLUSTER_IS_LOST).chain(&ONE_MEMBER);
     let staged: BTreeSet<String> = scenarios.map(|(name, _)| (*name).to_owned()).collect();
     let written: BTreeSet<String> = sections(RECOVERY).into_iter().map(|s| s.name).collect();
     assert_eq!(written, staged);
@@ -294,17 +296,25 @@ fn keys(cluster: &Cluster) -> Vec<String> {
     rest.map(str::to_owned).collect()
 }
 
-#[test]
-fn three_members_go_through_the_page() {
-    let name = "three_members_go_through_the_page";
-    let Some(version) = or_skip(name, Etcd::newest()) else { return };
+fn three_members(test: &str, scenarios: &[(&str, Scenario)]) {
+    let Some(version) = or_skip(test, Etcd::newest()) else { return };
     let spec = ClusterSpec::new(&version).members(3).arguments(&[QUOTA]);
-    play(&THREE_MEMBERS, &mut Scene::new(&spec));
+    play(scenarios, &mut Scene::new(&spec));
 }
 
 #[test]
-fn one_member_goes_through_the_page() {
-    let name = "one_member_goes_through_the_page";
+fn where_nothing_is_lost_the_page_mends_it() {
+    three_members("where_nothing_is_lost_the_page_mends_it", &NOTHING_IS_LOST);
+}
+
+#[test]
+fn where_quorum_is_lost_the_page_brings_it_back() {
+    three_members("where_quorum_is_lost_the_page_brings_it_back", &THE_CLUSTER_IS_LOST);
+}
+
+#[test]
+fn one_member_is_looked_at_drilled_and_brought_back_by_hand() {
+    let name = "one_member_is_looked_at_drilled_and_brought_back_by_hand";
     let Some(version) = or_skip(name, Etcd::newest()) else { return };
     let tools = ["age", "zstd"].map(|tool| or_skip(name, servers::tool(tool)));
     if tools.iter().any(Option::is_none) {
@@ -316,13 +326,16 @@ fn one_member_goes_through_the_page() {
 }
 
 fn well(scene: &mut Scene, section: Section) {
-    let [doctor] = section.commands();
+    let [doctor, plan] = section.commands();
     assert_eq!(doctor.trim(), "lifeboat doctor", "what `says` types");
     scene.says("healthy", 0);
+    let _ = scene.site.lifeboat(&["run"]).code(0);
+    let theirs = scene.typed(&format!("{plan} --flavour k3s")).code(0).stdout;
+    assert!(theirs.contains("--cluster-reset"), "{theirs}");
 }
 
 fn one_member_is_lost(scene: &mut Scene, section: Section) {
-    let [first, replace, stop, start, doctor] = section.commands();
+    let [first, replace, stop, start] = section.commands();
     // With its data whole.
     scene.cluster.stop(1).unwrap();
     scene.says("member-down", 40);
@@ -343,9 +356,9 @@ fn one_member_is_lost(scene: &mut Scene, section: Section) {
     move_aside(scene, 1, &stop);
     let _ = scene.typed_on(1, &start, None).code(0);
     assert_eq!(scene.systemd_was_told(), "start etcd\n");
+    with_its_old_flags_it_does_not_join(scene, 1);
     let server = start_as_printed(&scene.cluster, 1, &printed);
     scene.becomes_healthy();
-    let _ = scene.typed(&doctor).code(0);
     back_to_the_harness(scene, 1, server);
     static_pods(scene, &stop, &start);
 }
@@ -361,6 +374,13 @@ fn move_aside(scene: &Scene, node: usize, stop: &str) {
     let start = format!("{}.before-", data_dir.file_name().unwrap().to_string_lossy());
     let moved = beside.iter().rfind(|name| name.starts_with(&start)).unwrap();
     assert_eq!(tree(&data_dir.with_file_name(moved)), before);
+}
+
+fn with_its_old_flags_it_does_not_join(scene: &mut Scene, node: usize) {
+    scene.cluster.spawn(node).unwrap();
+    let refused = scene.cluster.wait_healthy(&[node]).unwrap_err();
+    assert!(refused.to_string().contains("it ended with"), "{refused}");
+    let _ = std::fs::remove_dir_all(&scene.cluster.members()[node].data_dir);
 }
 
 /// Where etcd is a static pod, the same lines move its manifest away and back.
@@ -426,7 +446,8 @@ fn full(scene: &mut Scene, section: Section) {
 
 /// As in `doctor.rs`: a removed member that somebody started as a cluster of its own.
 fn members_disagree(scene: &mut Scene, section: Section) {
-    let [stop, add] = section.commands();
+    let [add] = section.commands();
+    let stop = the_stop_of_section_1();
     let cluster = &mut scene.cluster;
     cluster.stop(2).unwrap();
     let list = cluster.etcdctl(&["member", "list"]).unwrap();
@@ -450,6 +471,12 @@ fn members_disagree(scene: &mut Scene, section: Section) {
     let server = start_as_printed(&scene.cluster, 2, &flags(&ran.stdout, "m3"));
     scene.becomes_healthy();
     back_to_the_harness(scene, 2, server);
+}
+
+fn the_stop_of_section_1() -> String {
+    let lost = sections(RECOVERY).into_iter().find(|section| section.name.starts_with("1. "));
+    let stop = lost.unwrap().typed.into_iter().find(|text| text.contains("systemctl stop"));
+    stop.unwrap()
 }
 
 fn quorum_is_lost(scene: &mut Scene, section: Section) {
@@ -494,8 +521,11 @@ fn quorum_is_lost(scene: &mut Scene, section: Section) {
 /// The new cluster is refused until its id is accepted, with the command that was printed.
 fn accepted(scene: &mut Scene, restored: &str, accept: &str) {
     scene.new_id = format!("{:x}", scene.cluster.status_of(0).unwrap().cluster_id);
+    // What is printed names the configuration, too, where that is not in its usual place.
+    let config = format!(" -c {}", scene.site.path("pipeline.toml").display());
     let typed = accept.replace("cafe1234", &scene.new_id);
-    assert!(restored.contains(typed.trim()), "{typed} is not what was printed: {restored}");
+    let printed = restored.replace(&config, "");
+    assert!(printed.contains(typed.trim()), "{typed} is not what was printed: {restored}");
     let _ = scene.site.lifeboat(&["run"]).code(50).said(&scene.new_id);
     let _ = scene.typed(accept).code(0);
     let _ = scene.site.lifeboat(&["run"]).code(0);
@@ -553,6 +583,14 @@ fn deleted(scene: &mut Scene, section: Section) {
     let mut left = names(&scene.site.path(""));
     left.retain(|name| !untouched.contains(name));
     assert!(left.is_empty(), "{left:?}");
+
+    // In place of `latest`, where all of it must go back.
+    let first = scene.site.manifests("region_a")[0].clone();
+    let revision = format!("--revision {}", first["snapshot"]["revision"]);
+    for which in ["--at '2026-11-20 02:00'", &revision] {
+        let planned = scene.typed(&format!("lifeboat restore --plan {which}")).code(0).stdout;
+        assert!(planned.contains(first["backup"].as_str().unwrap()), "{which}: {planned}");
+    }
 }
 
 fn drilled(scene: &mut Scene, section: Section) {

@@ -309,6 +309,25 @@ fn f55_f09_a_disk_that_is_too_small_publishes_nothing() {
 }
 
 #[test]
+fn f55_a_mount_in_what_would_be_moved_aside_is_refused() {
+    if !can_mount("restore_mount_inside") {
+        return;
+    }
+    let scene = RestoreScene::new().unwrap();
+    let script = "
+        for below in member member/wal; do
+            $RESTORE --data-dir etcd $MEMBERS -i snapshot.db
+            mkdir disk && mount -t tmpfs -o size=100m,mode=700 none disk
+            cp -a etcd/$below/. disk && mount --bind disk etcd/$below
+            $RESTORE --data-dir etcd $MEMBERS -i snapshot.db --replace && exit 90
+            test $? = 50 || exit 91
+            test \"$(ls)\" = 'disk\netcd\nsnapshot.db' || exit 92
+            umount etcd/$below && umount disk && rmdir disk && rm -r etcd
+        done";
+    let _ = with_mounts(&scene, script, &[]).code(0).said("would hide the new files");
+}
+
+#[test]
 fn f55_a_mount_point_keeps_its_place_and_its_member_directory_is_replaced() {
     if !can_mount("restore_mount_point") {
         return;

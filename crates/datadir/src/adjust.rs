@@ -12,6 +12,10 @@ use crate::version::Version;
 /// Revision of an empty store.
 pub(crate) const EMPTY_STORE_REVISION: i64 = 1;
 
+/// A revision is not raised above this. etcd does not start again once its revision, a 63-bit number,
+/// has overflown, so there has to be room for all the writes to come.
+const RAISED_MAX: i64 = 1 << 61;
+
 /// What a restore changes. The default changes nothing but what has to be.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Adjustments {
@@ -78,7 +82,10 @@ impl Adjustments {
         };
         match self.bump {
             None => Ok(end),
-            Some(bump) => end.checked_add(bump).ok_or(BuildError::Bump { revision: end, bump }),
+            Some(bump) => end
+                .checked_add(bump)
+                .filter(|raised| *raised <= RAISED_MAX)
+                .ok_or(BuildError::Bump { revision: end, bump }),
         }
     }
 }
@@ -127,10 +134,11 @@ mod tests {
             let refused = adjust(None, false, Some(cut)).apply(158, Some(96));
             assert!(matches!(refused, Err(BuildError::Cut { first: 96, last: 158, .. })), "{cut}");
         }
-        assert!(matches!(
-            adjust(Some(i64::MAX), true, None).apply(1, None),
-            Err(BuildError::Bump { .. })
-        ));
+        for bump in [i64::MAX, i64::MAX - 1, RAISED_MAX] {
+            let refused = adjust(Some(bump), true, None).apply(1, None);
+            assert!(matches!(refused, Err(BuildError::Bump { .. })), "etcd would overflow: {bump}");
+        }
+        assert_eq!(adjust(Some(RAISED_MAX - 1), true, None).apply(1, None).unwrap(), RAISED_MAX);
     }
 
     #[test]

@@ -28,7 +28,7 @@ pub enum BuildError {
     /// A mark alone would compact nothing that is not compacted.
     #[error("--mark-compacted needs a bump of the revision")]
     MarkWithoutBump,
-    /// A bump that does not raise, or beyond 2^63.
+    /// A bump that does not raise, or beyond 2^61.
     #[error("the revision {revision} cannot be raised by {bump}")]
     Bump {
         /// The revision.

@@ -19,6 +19,8 @@ const SECTOR_BYTES: u64 = 512;
 #[derive(Debug, Default)]
 pub struct TrailedDigest {
     sha256: Sha256,
+    /// Bytes are only counted.
+    is_idle: bool,
     /// The last bytes, at most [`TRAILER_BYTES`], not yet hashed.
     held: Vec<u8>,
     bytes: u64,
@@ -35,9 +37,17 @@ pub(crate) struct Digested {
 }
 
 impl TrailedDigest {
+    /// One that takes a digest only where `wanted` has a use for it.
+    pub(crate) fn new(wanted: Trailer) -> Self {
+        Self { is_idle: wanted == Trailer::Unhashed, ..Self::default() }
+    }
+
     /// Takes the next bytes.
     pub fn update(&mut self, chunk: &[u8]) {
         self.bytes = self.bytes.saturating_add(chunk.len() as u64);
+        if self.is_idle {
+            return;
+        }
         let Some(kept_from) = chunk.len().checked_sub(TRAILER_BYTES) else {
             self.held.extend_from_slice(chunk);
             let excess = self.held.len().saturating_sub(TRAILER_BYTES);
@@ -80,6 +90,9 @@ impl TrailedDigest {
         database_bytes: u64,
     ) -> Result<Digested, VerifyError> {
         let has_trailer = self.find_trailer(wanted, database_bytes)?;
+        if self.is_idle {
+            return Ok(Digested { bytes: self.bytes, sha256: String::new(), has_trailer });
+        }
         if !has_trailer {
             self.sha256.update(&self.held);
         }
@@ -96,8 +109,8 @@ impl TrailedDigest {
         let whole = database_bytes.saturating_add(TRAILER_BYTES as u64);
         match (bytes % SECTOR_BYTES, wanted) {
             (32, Trailer::Required | Trailer::Either) if bytes >= whole => Ok(true),
-            (32, Trailer::Absent) => Err(VerifyError::UnexpectedTrailer { bytes }),
-            (0, Trailer::Absent | Trailer::Either) => Ok(false),
+            (32, Trailer::Absent | Trailer::Unhashed) => Err(VerifyError::UnexpectedTrailer { bytes }),
+            (0, Trailer::Absent | Trailer::Unhashed | Trailer::Either) => Ok(false),
             _ if bytes == database_bytes || bytes >= whole => Err(VerifyError::NoTrailer { bytes }),
             _ => Err(VerifyError::Truncated { expected: whole, found: bytes }),
         }

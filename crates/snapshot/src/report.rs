@@ -13,7 +13,8 @@ pub struct Report {
     pub snapshot_bytes: u64,
     /// Length of the database in bytes: pages times page size.
     pub database_bytes: u64,
-    /// SHA-256 of the snapshot without its trailer (equal to the trailer, if there is one), in hex.
+    /// SHA-256 of the snapshot without its trailer (equal to the trailer, if there is one), in hex;
+    /// empty for [`crate::Trailer::Unhashed`].
     pub sha256: String,
     /// Whether the snapshot carried its digest.
     pub has_trailer: bool,

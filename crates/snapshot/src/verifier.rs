@@ -39,6 +39,8 @@ pub enum Trailer {
     Required,
     /// A database file from a data directory: there must be none.
     Absent,
+    /// The same, and the report has no SHA-256: for whoever knows the bytes by another digest.
+    Unhashed,
     /// If the length says that there is one, it must match.
     Either,
 }
@@ -125,8 +127,8 @@ impl Verifier {
     pub fn new(options: Options) -> Self {
         let log = SpillLog::new(options.memory_bytes_max, options.scratch_dir.clone());
         Self {
+            digest: TrailedDigest::new(options.trailer),
             options,
-            digest: TrailedDigest::default(),
             runs: PageRuns::new(),
             summaries: Summaries::new(log),
             is_refused: false,

@@ -7,7 +7,12 @@ use catalogue::{Backup, Catalogue, Depth, Drilled, Manifest, State};
 use contract::Exit;
 use contract::facts::{Adopted, TimeFrom};
 use serde::Serialize;
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
+
+/// So many resources of Kubernetes are counted on the page; the others are in the JSON.
+const RESOURCES_MAX: usize = 6;
 
 /// The JSON of `lifeboat show --json`.
 #[derive(Debug, Serialize)]
@@ -127,6 +132,9 @@ fn describe(page: &mut Page, manifest: &Manifest, catalogue: &Catalogue) {
     page.line("revision", format!("{}{barrier}", snapshot.revision));
     let keys = i64::try_from(snapshot.total_key_live).unwrap_or(i64::MAX);
     page.line("keys", format!("{} live, {} records", keys, snapshot.total_key_records));
+    if !snapshot.kubernetes.is_empty() {
+        page.line("kubernetes", resources(&snapshot.kubernetes));
+    }
     page.line("status hash", format!("{:x}", snapshot.status_hash));
     for (name, keys) in &snapshot.encryption_at_rest {
         page.line(
@@ -147,6 +155,19 @@ fn describe(page: &mut Page, manifest: &Manifest, catalogue: &Catalogue) {
     for recipient in &manifest.recipients {
         page.line("opens with", recipient);
     }
+}
+
+/// The resources with the most keys, those first.
+fn resources(keys: &BTreeMap<String, u64>) -> String {
+    let mut all: Vec<(&String, &u64)> = keys.iter().collect();
+    all.sort_by_key(|(_, count)| Reverse(**count));
+    let shown = all.iter().take(RESOURCES_MAX).map(|(name, count)| format!("{count} {name}"));
+    let mut text = shown.collect::<Vec<_>>().join(", ");
+    if all.len() > RESOURCES_MAX {
+        // Writing to a string cannot fail.
+        let _ = write!(text, ", and {} more resources (--json)", all.len() - RESOURCES_MAX);
+    }
+    text
 }
 
 /// Where a backup came from that nobody captured.

@@ -9,8 +9,11 @@ use snapshot::Verifier;
 use std::fs::File;
 use std::io::{self, ErrorKind, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, Sender, channel};
 
 const BLOCK_BYTES: usize = 512 << 10;
+/// Blocks that are read, verified or written at one time.
+const BLOCKS: usize = 4;
 
 /// Where the bytes are for the second time.
 #[derive(Debug)]
@@ -48,28 +51,88 @@ impl Kept {
         }
     }
 
-    /// Reads to the end, past the verifier.
-    pub(crate) fn read(
-        &mut self,
-        source: &mut Source,
-        verifier: &mut Verifier,
-    ) -> Result<(), Error> {
+    /// Reads to the end, past the verifier. What is kept is written by a thread of its own, so that
+    /// the next block is verified meanwhile.
+    pub(crate) fn read(&self, source: &mut Source, verifier: &mut Verifier) -> Result<(), Error> {
         let mut progress = Progress::new("restore", self.bytes());
-        let mut block = vec![0; BLOCK_BYTES];
-        loop {
-            let count = fill(source, &mut block)?;
-            if count == 0 {
-                break;
+        let spooled = match self {
+            Kept::InPlace(_) => {
+                let mut block = vec![0; BLOCK_BYTES];
+                each_block(source, verifier, &mut progress, &mut block, |_, _| true)
             }
-            verifier.update(&block[..count])?;
-            if let Kept::Spooled { file, dir } = self {
-                let kept = file.write_all(&block[..count]);
-                kept.map_err(|source| Error::Spool { path: dir.clone(), source })?;
-            }
-            progress.at(source.bytes_read());
-        }
+            Kept::Spooled { file, dir } => std::thread::scope(|scope| {
+                let (full, to_write) = channel::<(Vec<u8>, usize)>();
+                let (empty, written) = channel::<Vec<u8>>();
+                let writer = scope.spawn(move || spool(file, &to_write, &empty));
+                let read = pass_on(source, verifier, &mut progress, &full, &written);
+                drop(full);
+                // Whatever it panics of, nothing was kept.
+                let kept = writer.join().unwrap_or_else(|_| Err(ErrorKind::Other.into()));
+                kept.map_err(|source| Error::Spool { path: dir.clone(), source }).and(read)
+            }),
+        };
         progress.end(source.bytes_read());
-        Ok(())
+        spooled
+    }
+}
+
+/// Writes blocks as they come, and gives each back.
+fn spool(
+    mut file: &File,
+    to_write: &Receiver<(Vec<u8>, usize)>,
+    empty: &Sender<Vec<u8>>,
+) -> io::Result<()> {
+    for (block, count) in to_write {
+        file.write_all(&block[..count])?;
+        // Nobody waits for it once the input has ended.
+        let _ = empty.send(block);
+    }
+    Ok(())
+}
+
+/// Hands each block to the writer. Ends early when the writer has, which tells why.
+fn pass_on(
+    source: &mut Source,
+    verifier: &mut Verifier,
+    progress: &mut Progress,
+    full: &Sender<(Vec<u8>, usize)>,
+    written: &Receiver<Vec<u8>>,
+) -> Result<(), Error> {
+    let mut made = 1;
+    let mut block = vec![0; BLOCK_BYTES];
+    each_block(source, verifier, progress, &mut block, |block, count| {
+        let next = match made < BLOCKS {
+            true => {
+                made += 1;
+                vec![0; BLOCK_BYTES]
+            }
+            false => match written.recv() {
+                Ok(free) => free,
+                Err(_) => return false,
+            },
+        };
+        full.send((std::mem::replace(block, next), count)).is_ok()
+    })
+}
+
+/// Reads and verifies block by block; `keep` takes each, and says whether to go on.
+fn each_block(
+    source: &mut Source,
+    verifier: &mut Verifier,
+    progress: &mut Progress,
+    block: &mut Vec<u8>,
+    mut keep: impl FnMut(&mut Vec<u8>, usize) -> bool,
+) -> Result<(), Error> {
+    loop {
+        let count = fill(source, block)?;
+        if count == 0 {
+            return Ok(());
+        }
+        verifier.update(&block[..count])?;
+        if !keep(block, count) {
+            return Ok(());
+        }
+        progress.at(source.bytes_read());
     }
 }
 

@@ -61,10 +61,11 @@ pub(crate) fn run(args: &Args) -> Result<Exit, Error> {
     let staging = Staging::begin(ground, &nonce)?;
     failpoint::pass("restore.begun");
     let plan = Plan { cluster: &cluster, written: &written, view: &snapshot.view };
-    let built = plan.build(&staging, &database, args, &mut notes)?;
+    let (built, first) = plan.build(&staging, &database, args, &mut notes)?;
     built.must_be_from(&snapshot.report)?;
     phases.end("build");
-    plan.prove(&staging, &built)?;
+    plan.prove(&staging, &built, &first)?;
+    staging.seal()?;
     phases.end("prove");
     let published = staging.publish(&undo::stamp(clock))?;
     phases.end("publish");
@@ -108,7 +109,7 @@ struct Snapshot {
 impl Snapshot {
     fn read(args: &Args, pipeline: &Pipeline, job: &Job, ground: &Ground) -> Result<Self, Error> {
         let mut source = job.input()?;
-        let mut kept = Kept::open(args.common.streams.input.as_deref(), ground.scratch_dir())?;
+        let kept = Kept::open(args.common.streams.input.as_deref(), ground.scratch_dir())?;
         let scratch = job.run_dir().map_or(ground.scratch_dir(), contract::RunDir::path);
         let mut verifier = verifier(args, pipeline, scratch.to_path_buf());
         kept.read(&mut source, &mut verifier)?;
@@ -158,11 +159,10 @@ impl Plan<'_> {
         database: &Database<&File>,
         args: &Args,
         notes: &mut Vec<String>,
-    ) -> Result<Built, Error> {
+    ) -> Result<(Built, File), Error> {
         let membership: &Membership = &self.cluster.membership;
         let first = staging.new_database(0)?;
         let built = datadir::build_database(database, membership, &args.adjustments(), &first)?;
-        staging.database_written(0, &first)?;
         failpoint::pass("restore.built");
         let (snap_name, snap) = datadir::snap_file(membership);
         let mut short = false;
@@ -176,21 +176,26 @@ impl Plan<'_> {
         if short {
             notes.push("the WAL could not be preallocated and is short; etcd extends it".into());
         }
-        staging.seal()?;
-        Ok(built)
+        Ok((built, first))
     }
 
-    /// Reads everything again.
-    fn prove(&self, staging: &Staging, built: &Built) -> Result<(), Error> {
-        for (at, member) in self.written.iter().enumerate() {
-            let paths = staging.member(at);
-            let expected = Expected::new(&self.cluster.membership, member, self.view, built);
-            match at {
-                0 => drop(datadir::prove(&paths.member_dir, &paths.wal_dir, &expected)?),
-                _ => datadir::prove_copy(&paths.member_dir, &paths.wal_dir, &expected)?,
+    /// Reads everything again, while the disk takes what it was given.
+    fn prove(&self, staging: &Staging, built: &Built, first: &File) -> Result<(), Error> {
+        std::thread::scope(|scope| {
+            let synced = scope.spawn(|| staging.sync_database(0, first));
+            for (at, member) in self.written.iter().enumerate() {
+                let paths = staging.member(at);
+                let expected = Expected::new(&self.cluster.membership, member, self.view, built);
+                match at {
+                    0 => drop(datadir::prove(&paths.member_dir, &paths.wal_dir, &expected)?),
+                    _ => datadir::prove_copy(&paths.member_dir, &paths.wal_dir, &expected)?,
+                }
+                failpoint::pass("restore.proved");
             }
-            failpoint::pass("restore.proved");
-        }
-        Ok(())
+            // A thread that panicked has synced nothing.
+            let synced = synced.join().unwrap_or_else(|_| staging.sync_database(0, first));
+            failpoint::pass("restore.synced");
+            Ok(synced?)
+        })
     }
 }

@@ -123,12 +123,25 @@ pub enum PlaceError {
         /// What does not go together with that.
         problem: &'static str,
     },
+    /// A file system is mounted in what would be moved aside.
+    #[error(
+        "{} is a mount point, and would be moved aside with the directory around it; at the next \
+         start of the machine it would hide the new files behind the old ones",
+        .0.display()
+    )]
+    MountInside(PathBuf),
     /// The target is not as it was when it was looked at.
     #[error("{} has changed while the restore was at work; it was left as it is", .0.display())]
     Changed(PathBuf),
+    /// Another restore of this target holds its lock.
+    #[error("{} belongs to a restore of the same target that is at work", .0.display())]
+    AtWork(PathBuf),
     /// There is nothing to put back.
     #[error("there is nothing to put back: no {}.before-… exists", .0.display())]
     NothingToUndo(PathBuf),
+    /// What would be moved aside has its WAL elsewhere.
+    #[error("{} has no WAL in it, and no other directory was named for it", .0.display())]
+    NeedsWal(PathBuf),
     /// The WAL lies elsewhere.
     #[error("{} keeps its WAL in a directory of its own, which was not named", .0.display())]
     UndoNeedsWal(PathBuf),
@@ -166,6 +179,9 @@ impl PlaceError {
             | PlaceError::Owner { .. }
             | PlaceError::Overlap { .. }
             | PlaceError::Mounted { .. }
+            | PlaceError::MountInside(_)
+            | PlaceError::NeedsWal(_)
+            | PlaceError::AtWork(_)
             | PlaceError::Changed(_)
             | PlaceError::NothingToUndo(_)
             | PlaceError::UndoNeedsWal(_)
@@ -206,6 +222,14 @@ impl PlaceError {
             }
             PlaceError::Overlap { .. } => "name two directories beside each other".into(),
             PlaceError::Mounted { .. } => "name a directory below it".into(),
+            PlaceError::MountInside(_) => "unmount it and see that no mount of it is left for the \
+                next start of the machine; files can be moved to it when it was emptied"
+                .into(),
+            PlaceError::AtWork(_) => "wait until it has ended, then run again".into(),
+            PlaceError::NeedsWal(path) => format!(
+                "add --wal-dir with what etcd's own flag says; where etcd has none, it is {}",
+                path.join("member").join("wal").display()
+            ),
             PlaceError::Changed(_) => "see what uses the directory, then run again".into(),
             PlaceError::NothingToUndo(_) => "name the directory that was restored into".into(),
             PlaceError::UndoNeedsWal(_) => "add --wal-dir with what etcd's own flag says".into(),

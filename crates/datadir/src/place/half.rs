@@ -110,6 +110,9 @@ pub(super) fn roll_back(
 ) -> Result<bool, PlaceError> {
     remove_rolled_back(wal)?;
     let Some(note) = read(&wal.dir)? else { return Ok(false) };
+    // One that is at work is in the middle of it, too.
+    leftovers::must_be_idle(data, None)?;
+    leftovers::must_be_idle(&wal.unit, None)?;
     let first = wal.dir.join(WAL_FILE_NAME);
     let has_true = inode(&wal.dir.join(TRUE_WAL))?.is_some();
     if !has_true && inode(&first)?.is_some() && !is_marker(&first) {

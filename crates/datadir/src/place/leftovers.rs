@@ -85,6 +85,19 @@ pub(super) enum Outcome {
     Unknown,
 }
 
+/// Refuses while another restore of this unit is at work: two at once would take apart what the
+/// other one puts together. `own` is the caller's.
+pub(super) fn must_be_idle(unit: &Path, own: Option<&Staged>) -> Result<(), PlaceError> {
+    for (dir, _) in all_incomplete(unit)? {
+        let is_own = own.is_some_and(|own| own.dir == dir);
+        let Ok(Some(lock)) = open(&dir.join("lock")) else { continue };
+        if !is_own && flock(&lock, FlockOperation::NonBlockingLockShared).is_err() {
+            return Err(PlaceError::AtWork(dir));
+        }
+    }
+    Ok(())
+}
+
 /// Clears up every staging directory of a unit. True when that changed the unit itself.
 pub(super) fn clear_all(unit: &Path, notes: &mut Vec<String>) -> Result<bool, PlaceError> {
     let mut changed = false;

@@ -12,7 +12,7 @@ use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags, statx};
 use std::ffi::OsString;
 use std::io;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 const ROOT: u32 = 0;
 
@@ -95,10 +95,12 @@ impl Sites {
             data_dir: data_dir.to_path_buf(),
             wal_dir: wal_dir.to_path_buf(),
         };
-        // A directory in the data directory may have no parent yet.
+        // A directory in the data directory may have no parent yet. One that begins there and leads
+        // out again (`data/../wal`) is not in it.
+        let plain = |below: &Path| below.components().all(|c| matches!(c, Component::Normal(_)));
         let dir = match absolute(wal_dir)?.strip_prefix(absolute(data_dir)?) {
-            Ok(below) => self.dir.join(below),
-            Err(_) => resolve(wal_dir)?,
+            Ok(below) if plain(below) => self.dir.join(below),
+            _ => resolve(wal_dir)?,
         };
         if self.dir.starts_with(&dir) {
             return Err(overlap());
@@ -142,6 +144,32 @@ impl Sites {
         let wal = self.wal.as_ref().map(|wal| wal.dir.as_path()).or(inside.as_deref());
         for data_dir in self.data_dirs()? {
             running::must_not_run(&data_dir, wal)?;
+        }
+        Ok(())
+    }
+
+    /// Refuses where the WAL of what would be moved aside lies in a directory that was not named: an
+    /// etcd that is started with its `--wal-dir` would write that old log into the new database.
+    fn must_know_wal(&self) -> Result<(), PlaceError> {
+        let member = if self.mounted { self.data.clone() } else { self.data.join("member") };
+        match member.join("snap").join("db").exists() && !member.join("wal").is_dir() {
+            true => Err(PlaceError::NeedsWal(self.dir.clone())),
+            false => Ok(()),
+        }
+    }
+
+    /// Refuses where a file system is mounted in what would be moved aside: it would go with it, and
+    /// at the next start of the machine lie over the new files, with the old ones in it.
+    fn must_hold_no_mount(&self) -> Result<(), PlaceError> {
+        let each: Vec<PathBuf> = self.members.iter().map(|name| self.data.join(name)).collect();
+        let roots = std::iter::once(&self.data).chain(&each);
+        let below = ["member", "member/snap", "member/wal", "snap", "wal"].map(Path::new);
+        let below = below.into_iter().chain(self.wal_inside.as_deref());
+        let inside = roots.flat_map(|root| below.clone().map(|name| root.join(name)));
+        for path in inside.chain(each.iter().cloned()) {
+            if is_mount_point(&path)? {
+                return Err(PlaceError::MountInside(path));
+            }
         }
         Ok(())
     }
@@ -205,6 +233,12 @@ pub fn look(target: &Target, wishes: Wishes) -> Result<Ground, PlaceError> {
     // What is left of a killed restore is no reason to refuse: `settle` takes it away.
     let replace = wishes.replace || half.is_some();
     let data = sites.data_state(replace, &mut notes)?;
+    if data == State::Full {
+        sites.must_hold_no_mount()?;
+        if target.wal_dir.is_none() && sites.members.is_empty() {
+            sites.must_know_wal()?;
+        }
+    }
     let wal = match &sites.wal {
         Some(wal) if half.is_none() => wal.state(replace)?,
         _ => State::Absent,

@@ -66,12 +66,12 @@ fn hidden(unit: &Path, nonce: &str) -> OsString {
 
 /// What was moved aside, oldest first, with the time in its name.
 pub(super) fn all_before(unit: &Path) -> Result<Vec<(PathBuf, String)>, PlaceError> {
-    ends(unit, &with_infix(unit, BEFORE))
+    ends_in_time(unit, BEFORE)
 }
 
 /// What was in the place before an undo.
 pub(super) fn all_undone(unit: &Path) -> Result<Vec<(PathBuf, String)>, PlaceError> {
-    ends(unit, &with_infix(unit, UNDONE))
+    ends_in_time(unit, UNDONE)
 }
 
 /// Undoes that were killed, with what follows in their names.
@@ -88,6 +88,24 @@ fn with_infix(unit: &Path, infix: &str) -> OsString {
     let mut name = name_of(unit).to_os_string();
     name.push(infix);
     name
+}
+
+/// What a restore or an undo has named. `etcd.before-upgrade.tar.gz` is somebody's own.
+fn ends_in_time(unit: &Path, infix: &str) -> Result<Vec<(PathBuf, String)>, PlaceError> {
+    let mut found = ends(unit, &with_infix(unit, infix))?;
+    found.retain(|(_, end)| is_stamp(end));
+    Ok(found)
+}
+
+/// Whether it has the form `20261120T021400Z`, with `-N` behind it for a further one of that second.
+fn is_stamp(text: &str) -> bool {
+    let (time, more) = text.split_once('-').unwrap_or((text, "1"));
+    let is_number = |digits: &str| digits.bytes().all(|byte| byte.is_ascii_digit());
+    let parts = time.strip_suffix('Z').and_then(|time| time.split_once('T'));
+    parts.is_some_and(|(date, clock)| {
+        (date.len(), clock.len(), more.len()) == (8, 6, 1)
+            && [date, clock, more].map(is_number) == [true; 3]
+    })
 }
 
 /// Everything in the parent whose name begins so, sorted, with the rest of its name.

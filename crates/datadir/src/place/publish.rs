@@ -53,6 +53,7 @@ impl Staging {
                 half::move_into(&staged.new_dir(), &wal.dir)?;
             } else {
                 swap_in(staged, self.ground.wal, stamp, &mut moved_aside)?;
+                end(staged)?;
             }
             failpoint::pass("place.wal.published");
         }
@@ -61,6 +62,8 @@ impl Staging {
         if let Some(wal) = &sites.wal {
             half::commit(&wal.dir)?;
         }
+        // Until here its lock has kept others from taking the halves for those of a dead restore.
+        end(&self.data)?;
         failpoint::pass("place.published");
         let data_dirs = match sites.members.is_empty() {
             true => vec![sites.dir.clone()],
@@ -95,10 +98,15 @@ fn swap_in(
             moved_aside.push(MovedAside { from: unit.clone(), to: aside });
         }
     }
+    Ok(())
+}
+
+/// Takes the staging directory of a published one away.
+fn end(staged: &Staged) -> Result<(), PlaceError> {
     match staged.end()? {
         // What was exchanged out of its place has its name now.
         Outcome::Removed | Outcome::PutAside(_) => Ok(()),
-        _ => Err(PlaceError::Changed(unit.clone())),
+        _ => Err(PlaceError::Changed(staged.unit.clone())),
     }
 }
 

@@ -7,7 +7,7 @@
 //! Does not: know what is in the files.
 
 use super::error::PlaceError;
-use super::leftovers::Staged;
+use super::leftovers::{self, Staged};
 use super::look::{Ground, State};
 use super::owner;
 use crate::wal::{WAL_FILE_NAME, WAL_SEGMENT_BYTES};
@@ -63,6 +63,10 @@ impl Staging {
         if let Some(unit) = wal_unit {
             staging.wal = Some(Staged::begin(&unit, nonce)?);
         }
+        // After the own locks are held: of two that begin at once, one sees the other at least.
+        for staged in std::iter::once(&staging.data).chain(&staging.wal) {
+            leftovers::must_be_idle(&staged.unit, Some(staged))?;
+        }
         Ok(staging)
     }
 
@@ -99,10 +103,8 @@ impl Staging {
     ///
     /// # Errors
     /// [`PlaceError::Write`].
-    pub fn database_written(&self, at: usize, database: &File) -> Result<(), PlaceError> {
-        durable::sync_file(database, &self.member(at).database())?;
-        failpoint::pass("place.database.written");
-        Ok(())
+    pub fn sync_database(&self, at: usize, database: &File) -> Result<(), PlaceError> {
+        Ok(durable::sync_file(database, &self.member(at).database())?)
     }
 
     /// Gives a member the database of another one. File systems that can share the blocks do.
@@ -113,7 +115,9 @@ impl Staging {
         let mut to = self.new_database(at)?;
         let copied = from.rewind().and_then(|()| io::copy(&mut from, &mut to));
         copied.map_err(|e| write_error(&self.member(at).database(), e))?;
-        self.database_written(at, &to)
+        self.sync_database(at, &to)?;
+        failpoint::pass("place.database.copied");
+        Ok(())
     }
 
     /// Writes the `.snap` file and the WAL of a member. False when the WAL could not be preallocated:

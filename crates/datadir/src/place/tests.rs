@@ -52,7 +52,7 @@ fn build(target: &Target, wishes: Wishes, text: &str) -> Result<Staging, PlaceEr
     let staging = Staging::begin(look(target, wishes)?, "n0nce")?;
     let mut database = staging.new_database(0)?;
     database.write_all(text.as_bytes()).unwrap();
-    staging.database_written(0, &database)?;
+    staging.sync_database(0, &database)?;
     for at in 0..target.members.len().max(1) {
         if at > 0 {
             staging.copy_database(&database, at)?;
@@ -251,6 +251,55 @@ fn i19_a_wal_directory_of_its_own_goes_and_comes_with_the_data() {
 }
 
 #[test]
+fn i19_an_undo_takes_only_what_a_restore_has_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("etcd");
+    let target = Target::one(data.clone(), None);
+    restore(&target, Wishes::default(), "one").unwrap();
+    let own = ["upgrade.tar.gz", "x", "20261120T0214", "20261120T021400Zx", "20261120T021400Z-x"];
+    let own = own.map(|end| dir.path().join(format!("etcd.before-{end}")));
+    own.iter().for_each(|path| durable::write_new(path, b"mine").unwrap());
+    assert!(matches!(undo(&target, LATER), Err(PlaceError::NothingToUndo(_))));
+    restore(&target, replacing(), "two").unwrap();
+    let done = undo(&target, LATER).unwrap();
+    assert_eq!(done.put_back[0].from, dir.path().join(format!("etcd.before-{NOW}")));
+    assert_eq!(text_of(&data), "one");
+    assert!(own.iter().all(|path| path.is_file()));
+}
+
+#[test]
+fn f55_a_wal_directory_that_leads_out_of_the_data_directory_is_not_in_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let out = data.join("../wal");
+    let target = Target::one(data.clone(), Some(out.clone()));
+    // Where it leads to cannot be told while the data directory is not there.
+    assert!(matches!(look(&target, Wishes::default()), Err(PlaceError::NoParent(_))));
+    durable::create_private_dir(&data).unwrap();
+    restore(&target, Wishes::default(), "one").unwrap();
+    assert_eq!(log_of(&dir.path().join("wal")), "one log");
+    assert_eq!(names(dir.path()), ["data", "wal"]);
+    let back = Target::one(data.clone(), Some(data.join("x/../member")));
+    assert!(look(&back, replacing()).is_err());
+}
+
+#[test]
+fn f55_a_wal_that_lies_elsewhere_has_to_be_named_before_its_data_are_replaced() {
+    let dir = tempfile::tempdir().unwrap();
+    let (data, wal) = (dir.path().join("data"), dir.path().join("wal"));
+    let target = Target::one(data.clone(), Some(wal.clone()));
+    restore(&target, Wishes::default(), "one").unwrap();
+    let before = tree(dir.path());
+    let forgotten = look(&Target::one(data.clone(), None), replacing());
+    assert!(matches!(forgotten, Err(PlaceError::NeedsWal(_))), "{forgotten:?}");
+    assert_eq!(tree(dir.path()), before);
+    // A directory that has lost its WAL is replaced by whoever says where it was.
+    let usual = Target::one(data.clone(), Some(data.join("member/wal")));
+    restore(&usual, replacing(), "two").unwrap();
+    assert_eq!(log_of(&data.join("member/wal")), "two log");
+}
+
+#[test]
 fn i19_an_undo_brings_back_a_wal_that_lay_inside() {
     let dir = tempfile::tempdir().unwrap();
     let (data, wal) = (dir.path().join("data"), dir.path().join("wal"));
@@ -340,6 +389,10 @@ fn f06_left_overs_are_removed_only_when_they_are_ours_and_nobody_is_at_work() {
     let notes = settle(&target).unwrap();
     assert!(notes.len() == 1 && notes[0].contains("at work"), "{notes:?}");
     look(&target, Wishes::default()).unwrap();
+    let second = Staging::begin(look(&target, Wishes::default()).unwrap(), "second");
+    assert!(matches!(second, Err(PlaceError::AtWork(_))), "{second:?}");
+    assert!(matches!(undo(&target, LATER), Err(PlaceError::AtWork(_))));
+    assert_eq!(names(dir.path()), [".etcd.lifeboat-incomplete-n0nce"]);
     assert!(at_work.exists());
     drop(staging);
 
@@ -363,6 +416,22 @@ fn f06_left_overs_are_removed_only_when_they_are_ours_and_nobody_is_at_work() {
         (".etcd.lifeboat-incomplete-foreign", ".etcd.lifeboat-incomplete-other-lock");
     assert_eq!(names(dir.path()), [foreign, file, &format!("etcd.before-{NOW}")]);
     assert!(dir.path().join(format!("etcd.before-{NOW}/member")).exists());
+}
+
+#[test]
+fn f06_a_publication_that_is_at_work_is_not_taken_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let (data, wal) = (dir.path().join("data"), dir.path().join("wal"));
+    let target = Target::one(data.clone(), Some(wal.clone()));
+    restore(&target, Wishes::default(), "old").unwrap();
+    let staging = build(&target, replacing(), "new").unwrap();
+    let note = half::Note { stamp: LATER.to_owned(), data: 1 };
+    half::mark(&staging.member(0).wal_dir, &note).unwrap();
+    assert!(durable::exchange(&staging.member(0).wal_dir, &wal).unwrap());
+    assert!(matches!(settle(&target), Err(PlaceError::AtWork(_))));
+    assert!(matches!(undo(&target, LATER), Err(PlaceError::AtWork(_))));
+    assert_eq!(text_of(&data), "old");
+    assert!(half::read(&wal).unwrap().is_some());
 }
 
 /// What a restore with a WAL directory leaves when it is killed after each of its renames.

@@ -37,6 +37,7 @@ pub fn undo(target: &Target, stamp: &str) -> Result<Undone, PlaceError> {
     let mut done = Undone::default();
     let mut is_done = false;
     sites.must_not_run()?;
+    sites.units().try_for_each(|unit| leftovers::must_be_idle(unit, None))?;
     for unit in sites.units() {
         is_done |= leftovers::clear_all(unit, &mut done.notes)?;
     }

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::Path;
+use std::sync::mpsc::{Receiver, Sender, channel};
 
 use bbolt::Database;
 use snapshot::{Alteration, Expectations, Options, Report, ServerView, Trailer, Verifier};
@@ -19,6 +20,8 @@ use crate::proof::{Expected, ExpectedFile, ProofError, Proved};
 use crate::wal;
 
 const BUFFER_BYTES: usize = 1 << 20;
+/// Read, or being looked at, at one time.
+const BUFFERS: usize = 4;
 
 /// Verifies the database and compares it.
 pub(super) fn check(member_dir: &Path, expected: &Expected) -> Result<Proved, ProofError> {
@@ -26,7 +29,8 @@ pub(super) fn check(member_dir: &Path, expected: &Expected) -> Result<Proved, Pr
     let mut file = File::open(&path).map_err(io_error("open", &path))?;
     let options = Options {
         memory_bytes_max: PROOF_MEMORY_BYTES_MAX,
-        trailer: Trailer::Absent,
+        // The CRC-32C of the whole file is known.
+        trailer: if expected.file.is_some() { Trailer::Unhashed } else { Trailer::Absent },
         scratch_dir: Some(member_dir.to_path_buf()),
     };
     let damaged = |source| ProofError::Database { path: path.clone(), source };
@@ -56,23 +60,48 @@ pub(super) fn check_copy(member_dir: &Path, expected: &ExpectedFile) -> Result<(
     Same { path: &path }.file(expected, bytes, crc32c)
 }
 
-/// Shows the whole file block by block; gives its length and CRC-32C.
+/// Shows the whole file block by block; gives its length and CRC-32C. A thread of its own reads ahead
+/// and takes the CRC while the caller looks.
 fn each_block(
     file: &mut File,
     path: &Path,
     mut show: impl FnMut(&[u8]) -> Result<(), ProofError>,
 ) -> Result<(u64, u32), ProofError> {
-    let mut buffer = vec![0; BUFFER_BYTES];
+    std::thread::scope(|scope| {
+        let (full, to_show) = channel::<Vec<u8>>();
+        let (empty, shown) = channel::<Vec<u8>>();
+        for _ in 0..BUFFERS {
+            // The other end is below.
+            let _ = empty.send(Vec::with_capacity(BUFFER_BYTES));
+        }
+        let reader = scope.spawn(move || read_ahead(file, &shown, &full));
+        for block in to_show {
+            show(&block)?;
+            // Nobody waits for it once the file has ended.
+            let _ = empty.send(block);
+        }
+        let read = reader.join().unwrap_or_else(|_| Err(io::ErrorKind::Other.into()));
+        read.map_err(io_error("read", path))
+    })
+}
+
+/// Fills each buffer that comes back, until the file ends or nobody looks any more.
+fn read_ahead(
+    file: &mut File,
+    shown: &Receiver<Vec<u8>>,
+    full: &Sender<Vec<u8>>,
+) -> io::Result<(u64, u32)> {
     let (mut bytes, mut crc) = (0, 0);
-    loop {
-        let count = file.read(&mut buffer).map_err(io_error("read", path))?;
-        let Some(block) = buffer.get(..count).filter(|block| !block.is_empty()) else {
-            return Ok((bytes, crc));
-        };
-        show(block)?;
-        crc = crc32c::crc32c_append(crc, block);
+    for mut buffer in shown {
+        buffer.clear();
+        let count = file.by_ref().take(BUFFER_BYTES as u64).read_to_end(&mut buffer)?;
+        crc = crc32c::crc32c_append(crc, &buffer);
         bytes += count as u64;
+        if count == 0 || full.send(buffer).is_err() {
+            break;
+        }
     }
+    Ok((bytes, crc))
 }
 
 /// Comparisons about one file.
