@@ -228,7 +228,7 @@ impl Scene {
         shell.current_dir(self.site.path("")).env_clear().envs(variables).env("PATH", self.path());
         // What a block leaves behind when it fails half way ends with it.
         shell.process_group(0).stdin(Stdio::null());
-        let ran = match answer {
+        let mut ran = match answer {
             Some(answer) => piped(&mut shell, answer.as_bytes()),
             None => {
                 shell.stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -239,7 +239,8 @@ impl Scene {
                 ran
             }
         };
-        eprintln!("$ {script}{}{}", ran.stdout, ran.stderr);
+        // Whoever reads of a failure has to see what was typed.
+        ran.stderr = format!("$ {script}\n{}", ran.stderr);
         ran
     }
 

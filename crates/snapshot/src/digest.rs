@@ -109,7 +109,9 @@ impl TrailedDigest {
         let whole = database_bytes.saturating_add(TRAILER_BYTES as u64);
         match (bytes % SECTOR_BYTES, wanted) {
             (32, Trailer::Required | Trailer::Either) if bytes >= whole => Ok(true),
-            (32, Trailer::Absent | Trailer::Unhashed) => Err(VerifyError::UnexpectedTrailer { bytes }),
+            (32, Trailer::Absent | Trailer::Unhashed) => {
+                Err(VerifyError::UnexpectedTrailer { bytes })
+            }
             (0, Trailer::Absent | Trailer::Unhashed | Trailer::Either) => Ok(false),
             _ if bytes == database_bytes || bytes >= whole => Err(VerifyError::NoTrailer { bytes }),
             _ => Err(VerifyError::Truncated { expected: whole, found: bytes }),
