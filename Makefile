@@ -14,7 +14,7 @@ help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' Makefile
 
 .PHONY: demo
-demo: build ## back up a real etcd into two places, bring it back, and prove it
+demo: build ## back up a real etcd into two places, restore it, compare, drill
 	@demo/demo.sh
 
 .PHONY: test
