@@ -17,6 +17,9 @@ use std::path::PathBuf;
 
 /// A database that is built anew packs its pages at least as well as etcd, but for the odd page.
 const PACKED_SLACK_BYTES: u64 = 1 << 20;
+/// For summaries of pages, in bytes. The stages of a run share what a node of a control plane can
+/// spare; whoever restores waits, and a scratch file costs him seconds.
+const MEMORY_BYTES_MIN: usize = 96 << 20;
 const TRAILER_NOTE: &str = "the input had no SHA-256: a bit that flipped inside of a value before it came here \
                             could not be noticed";
 
@@ -130,6 +133,7 @@ impl Snapshot {
 
 fn verifier(args: &Args, pipeline: &Pipeline, scratch_dir: PathBuf) -> Verifier {
     let memory = usize::try_from(pipeline.verify.memory_bytes_max).unwrap_or(usize::MAX);
+    let memory = memory.max(MEMORY_BYTES_MIN);
     let trailer = if args.skip_hash_check { Trailer::Either } else { Trailer::Required };
     Verifier::new(Options { memory_bytes_max: memory, scratch_dir: Some(scratch_dir), trailer })
 }
