@@ -28,6 +28,8 @@ pub(crate) enum Error {
         "a token was given, and the data are those of Kubernetes, but not how far to raise the revision"
     )]
     TokenAlone,
+    #[error("a token was given, but not the whole name of the backup, which is {0} now")]
+    TokenWithoutBackup(String),
     #[error("the revision cannot be raised above {highest}: {why}")]
     BumpTooFar { highest: i64, why: String },
     #[error(
@@ -72,7 +74,10 @@ impl Failure for Error {
             | Error::BadInitialCluster(_)
             | Error::BadToken(_)
             | Error::SeveralScripts(_) => Exit::Usage,
-            Error::TokenAlone | Error::BumpTooFar { .. } | Error::NotItsOwn { .. } => Exit::Refused,
+            Error::TokenAlone
+            | Error::TokenWithoutBackup(_)
+            | Error::BumpTooFar { .. }
+            | Error::NotItsOwn { .. } => Exit::Refused,
         }
     }
 
@@ -111,6 +116,10 @@ impl Failure for Error {
                  were raised differently would diverge. Else add --bump-revision N or --no-bump"
                     .into()
             }
+            Error::TokenWithoutBackup(backup) => format!(
+                "copy the whole command that the first restore printed: members of different \
+                 backups would diverge without a word. If {backup} is the one, name it"
+            ),
             Error::BumpTooFar { .. } => {
                 "look at `lifeboat list` for a revision that cannot be, and give --bump-revision N"
                     .into()

@@ -93,6 +93,11 @@ impl<'a> Intent<'a> {
         if args.initial_cluster_token.is_some() && is_kubernetes && !is_said && !is_alone {
             return Err(Error::TokenAlone.into());
         }
+        // What `latest` is may change between two members, whose ids would be the same.
+        let is_named = args.backup.as_deref() == Some(chosen.backup.as_str());
+        if args.initial_cluster_token.is_some() && !is_named && !is_alone {
+            return Err(Error::TokenWithoutBackup(chosen.backup.to_string()).into());
+        }
         let bump = match args.bump_revision {
             Some(by) => Bump::Said(by),
             None if args.no_bump || !is_kubernetes => Bump::None,

@@ -31,6 +31,28 @@ pub(super) struct Note {
     pub(super) stamp: String,
     /// Which directory is the new data directory, by its number.
     pub(super) data: u64,
+    /// When that was made, in nanoseconds since 1970, where its file system tells. Numbers of
+    /// directories that are gone are given to new ones.
+    pub(super) born: Option<u128>,
+}
+
+// === impl Note ===
+
+impl Note {
+    pub(super) fn new(stamp: &str, new_data: &Path) -> Result<Self, PlaceError> {
+        let data = inode(new_data)?.unwrap_or_default();
+        Ok(Note { stamp: stamp.to_owned(), data, born: born(new_data) })
+    }
+
+    /// Whether this is the new data directory.
+    fn is_of(&self, path: &Path) -> Result<bool, PlaceError> {
+        Ok(inode(path)? == Some(self.data) && born(path) == self.born)
+    }
+}
+
+fn born(path: &Path) -> Option<u128> {
+    let time = path.symlink_metadata().ok()?.created().ok()?;
+    Some(time.duration_since(std::time::UNIX_EPOCH).ok()?.as_nanos())
 }
 
 /// Puts the marker in the place of the true WAL, in a directory that is not published yet.
@@ -38,9 +60,11 @@ pub(super) fn mark(dir: &Path, note: &Note) -> Result<(), PlaceError> {
     durable::rename_new(&dir.join(WAL_FILE_NAME), &dir.join(TRUE_WAL))?;
     durable::write_new(&dir.join(WAL_FILE_NAME), &marker_wal())?;
     let text = format!(
-        "before {}\ndata {}\nA restore began here and did not end. etcd will not start from this \
+        "before {}\ndata {}\nborn {}\nA restore began here and did not end. etcd will not start from this \
          directory.\nRun the restore again, or lifeboat-restore --undo.\n",
-        note.stamp, note.data
+        note.stamp,
+        note.data,
+        note.born.unwrap_or_default()
     );
     durable::write_new(&dir.join(NOTE), text.as_bytes())?;
     failpoint::pass("place.wal.marked");
@@ -70,7 +94,8 @@ pub(super) fn read(dir: &Path) -> Result<Option<Note>, PlaceError> {
     let Some(text) = leftovers::read(&dir.join(NOTE)).map_err(unreadable)? else { return Ok(None) };
     let word = |key: &str| text.lines().find_map(|line| line.strip_prefix(key));
     let note = word("before ").zip(word("data ").and_then(|number| number.parse().ok()));
-    Ok(note.map(|(stamp, data)| Note { stamp: stamp.to_owned(), data }))
+    let born = word("born ").and_then(|time| time.parse().ok()).filter(|time| *time != 0);
+    Ok(note.map(|(stamp, data)| Note { stamp: stamp.to_owned(), data, born }))
 }
 
 /// Keeps every etcd from starting on a WAL directory, without changing a file in it.
@@ -145,8 +170,9 @@ fn is_ours(dir: &Path, wal: &WalSite) -> Result<bool, PlaceError> {
 
 fn data_back(data: &Path, note: &Note) -> Result<(), PlaceError> {
     let aside = before(data, &note.stamp);
-    let has_old = inode(&aside)?.is_some_and(|number| number != note.data);
-    if inode(data)? == Some(note.data) {
+    let is_new_aside = note.is_of(&aside)?;
+    let has_old = inode(&aside)?.is_some() && !is_new_aside;
+    if note.is_of(data)? {
         running::must_not_run(data, None)?;
         running::member_must_not_run(data, data)?;
         if has_old && durable::exchange(data, &aside)? {
@@ -155,7 +181,7 @@ fn data_back(data: &Path, note: &Note) -> Result<(), PlaceError> {
         }
         durable::remove_tree(data)?;
     }
-    if inode(&aside)? == Some(note.data) {
+    if is_new_aside {
         return Ok(durable::remove_tree(&aside)?);
     }
     if has_old && inode(data)?.is_none() {

@@ -7,7 +7,7 @@ use super::error::PlaceError;
 use super::half::{self, Note};
 use super::leftovers::{Outcome, Staged};
 use super::look::State;
-use super::names::{before, free_stamp, inode};
+use super::names::{before, free_stamp};
 use super::owner;
 use super::staging::Staging;
 use std::path::{Path, PathBuf};
@@ -46,8 +46,7 @@ impl Staging {
         let mut moved_aside = Vec::new();
         failpoint::pass("place.publishing");
         if let (Some(staged), Some(wal)) = (&self.wal, &sites.wal) {
-            let number = inode(&self.data.new_dir())?.unwrap_or_default();
-            half::mark(&staged.new_dir(), &Note { stamp: stamp.clone(), data: number })?;
+            half::mark(&staged.new_dir(), &Note::new(stamp, &self.data.new_dir())?)?;
             owner::give(&staged.new_dir(), self.ground.owner)?;
             if wal.mounted {
                 half::move_into(&staged.new_dir(), &wal.dir)?;

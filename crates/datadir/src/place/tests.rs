@@ -425,7 +425,7 @@ fn f06_a_publication_that_is_at_work_is_not_taken_back() {
     let target = Target::one(data.clone(), Some(wal.clone()));
     restore(&target, Wishes::default(), "old").unwrap();
     let staging = build(&target, replacing(), "new").unwrap();
-    let note = half::Note { stamp: LATER.to_owned(), data: 1 };
+    let note = half::Note::new(LATER, &dir.path().join("none")).unwrap();
     half::mark(&staging.member(0).wal_dir, &note).unwrap();
     assert!(durable::exchange(&staging.member(0).wal_dir, &wal).unwrap());
     assert!(matches!(settle(&target), Err(PlaceError::AtWork(_))));
@@ -447,9 +447,8 @@ fn f06_a_publication_that_was_killed_half_way_is_taken_back() {
         let before = (full.then(|| tree(&data)), full.then(|| tree(&wal)));
         let staging = build(&target, replacing(), "new").unwrap();
         let new = staging.member(0);
-        let number = new.member_dir.parent().unwrap().metadata().unwrap().ino();
-        let stamp = LATER.to_owned();
-        half::mark(&new.wal_dir, &half::Note { stamp, data: number }).unwrap();
+        let note = half::Note::new(LATER, new.member_dir.parent().unwrap()).unwrap();
+        half::mark(&new.wal_dir, &note).unwrap();
         let swap = |from: &Path, to: &Path| {
             if full {
                 durable::rename_new(to, &names::before(to, LATER)).unwrap();
@@ -473,6 +472,23 @@ fn f06_a_publication_that_was_killed_half_way_is_taken_back() {
         assert_eq!(settle(&target).unwrap(), [""; 0]);
         let expected: &[&str] = if full { &["data", "wal"] } else { &[] };
         assert_eq!(self::names(dir.path()), expected);
+    }
+}
+
+#[test]
+fn f06_a_directory_that_has_only_the_number_of_a_dead_one_is_not_removed() {
+    let dir = tempfile::tempdir().unwrap();
+    let (data, wal) = (dir.path().join("data"), dir.path().join("wal"));
+    let target = Target::one(data.clone(), Some(wal.clone()));
+    durable::create_private_dir(&data.join("mine")).unwrap();
+    durable::create_private_dir(&wal).unwrap();
+    durable::write_new(&wal.join(WAL_FILE_NAME), b"new log").unwrap();
+    let mut note = half::Note::new(LATER, &data).unwrap();
+    note.born = Some(1);
+    half::mark(&wal, &note).unwrap();
+    if data.metadata().unwrap().created().is_ok() {
+        settle(&target).unwrap();
+        assert!(data.join("mine").exists() && !wal.exists());
     }
 }
 

@@ -118,8 +118,18 @@ fn a_token_alone_is_refused_where_members_could_be_raised_differently() {
     let refused = with(&[]).unwrap_err();
     assert!(matches!(refused, Front::Restore(Error::TokenAlone)), "{refused}");
     assert_eq!(refused.exit(), Exit::Refused);
-    assert_eq!(with(&["--no-bump"]).unwrap(), None);
-    assert_eq!(with(&["--bump-revision", "7"]).unwrap(), Some(7));
+    for vague in [
+        &["--no-bump"][..],
+        &["--bump-revision", "7", "latest"],
+        &["--no-bump", "--revision", "70"],
+    ] {
+        let refused = with(vague).unwrap_err();
+        assert!(matches!(refused, Front::Restore(Error::TokenWithoutBackup(_))), "{refused}");
+        assert_eq!(refused.exit(), Exit::Refused);
+    }
+    let backup = manifest(3_600, 100).backup.to_string();
+    assert_eq!(with(&["--no-bump", &backup]).unwrap(), None);
+    assert_eq!(with(&["--bump-revision", "7", &backup]).unwrap(), Some(7));
     // All at once, or one alone: nobody could differ.
     let all = ["--all-members", "/x", "--initial-cluster-token", "t"];
     assert_eq!(decided(&all, |i| i.bump.by()).unwrap(), Some(1_000_000_000));
@@ -136,7 +146,8 @@ fn what_is_not_of_kubernetes_keeps_its_revision() {
     let mut one = manifest(0, 40);
     one.snapshot.kubernetes.clear();
     let made = catalogue(&[&[one]]);
-    let args = args(&["--member", "cp-01", "--initial-cluster-token", "t"]);
+    let backup = manifest(0, 40).backup.to_string();
+    let args = args(&[&*backup, "--member", "cp-01", "--initial-cluster-token", "t"]);
     let wanted = wanted(&args, &TimeZone::UTC).unwrap();
     let intent = Intent::decide(&args, (&made, &made), &wanted, at(0), String::new()).unwrap();
     assert_eq!(intent.bump, Bump::None);
