@@ -17,10 +17,10 @@ use lifeboat_tests::site::{Ran, Site};
 use lifeboat_tests::skips::or_skip;
 use lifeboat_tests::tls::Validity;
 use lifeboat_tests::{Cluster, ClusterSpec, Etcd, LoadSpec, Server, binaries, servers, wait_until};
+use rustix::process::Signal;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt as _;
-use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -150,11 +150,22 @@ fn is_case(word: &str) -> bool {
     !word.is_empty() && word.chars().all(|c| c.is_ascii_lowercase() || c == '-')
 }
 
+/// Nothing is left to a default that is outside of the test's own directories.
+fn assert_of_this_place(script: &str) {
+    let left = OF_THE_PAGE.iter().find(|word| script.contains(**word));
+    assert!(left.is_none(), "{left:?} is still in {script}");
+    let lines = script.replace("\\\n", " ");
+    for line in lines.lines().filter(|line| line.contains(" restore ")) {
+        let is_said = ["--plan", "--data-dir"].iter().any(|flag| line.contains(flag));
+        assert!(is_said, "it would write to the usual place of this machine: {line}");
+    }
+}
+
 /// A cluster, the place of its operator, and what stands in for the page's examples.
 struct Scene {
     cluster: Cluster,
     site: Site,
-    /// What the examples of a time, of an id, and of an artifact stand for here.
+    /// What the examples of a time and of an id stand for here.
     time: String,
     new_id: String,
     /// The machine in place of the first member's, where that is another one.
@@ -212,32 +223,21 @@ impl Scene {
         for (example, real) in self.words(node) {
             script = script.replace(example, &real);
         }
-        let left = OF_THE_PAGE.iter().find(|word| script.contains(**word));
-        assert!(left.is_none(), "{left:?} is still in {script}");
-        self.site.write("typed.sh", format!("set -euo pipefail\n{script}").as_bytes());
-        let mut shell = match answer {
-            None => Command::new("bash"),
-            Some(_) => Command::new("script"),
-        };
+        assert_of_this_place(&script);
+        // What a block leaves running when it fails half way ends with it.
+        let head = "set -euo pipefail\ntrap 'kill $(jobs -p) 2>/dev/null || :' EXIT\n";
+        self.site.write("typed.sh", format!("{head}{script}").as_bytes());
+        let mut shell = Command::new(if answer.is_some() { "script" } else { "bash" });
         match answer {
-            None => shell.arg("typed.sh"),
             Some(_) => shell.args(["-qec", "bash typed.sh", "/dev/null"]),
+            None => shell.arg("typed.sh"),
         };
         let own = self.site.command("lifeboat");
         let variables = own.get_envs().filter_map(|(name, value)| Some((name.to_owned(), value?)));
         shell.current_dir(self.site.path("")).env_clear().envs(variables).env("PATH", self.path());
-        // What a block leaves behind when it fails half way ends with it.
-        shell.process_group(0).stdin(Stdio::null());
         let mut ran = match answer {
             Some(answer) => piped(&mut shell, answer.as_bytes()),
-            None => {
-                shell.stdout(Stdio::piped()).stderr(Stdio::piped());
-                let child = shell.spawn().unwrap();
-                let group = rustix::process::Pid::from_child(&child);
-                let ran = Ran::of(&child.wait_with_output().unwrap());
-                let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
-                ran
-            }
+            None => Ran::of(&shell.stdin(Stdio::null()).output().unwrap()),
         };
         // Whoever reads of a failure has to see what was typed.
         ran.stderr = format!("$ {script}\n{}", ran.stderr);
@@ -461,9 +461,13 @@ fn members_disagree(scene: &mut Scene, section: Section) {
         cluster.etcdctl_at(2, &["endpoint", "health"]).map_err(|e| e.to_string())
     })
     .unwrap();
+    // While they read their logs again, the others take the odd one for a peer; its word that they do
+    // not belong to its cluster would end them.
+    odd.signal(Signal::STOP).unwrap();
     cluster.spawn(0).unwrap();
     cluster.spawn(1).unwrap();
     cluster.wait_healthy(&[0, 1]).unwrap();
+    odd.signal(Signal::CONT).unwrap();
     scene.says("membership-split", 40);
 
     odd.kill().unwrap();

@@ -161,7 +161,7 @@ fn describe(page: &mut Page, manifest: &Manifest, catalogue: &Catalogue) {
 fn resources(keys: &BTreeMap<String, u64>) -> String {
     let mut all: Vec<(&String, &u64)> = keys.iter().collect();
     all.sort_by_key(|(_, count)| Reverse(**count));
-    let shown = all.iter().take(RESOURCES_MAX).map(|(name, count)| format!("{count} {name}"));
+    let shown = all.iter().take(RESOURCES_MAX).map(|(name, count)| format!("{name} {count}"));
     let mut text = shown.collect::<Vec<_>>().join(", ");
     if all.len() > RESOURCES_MAX {
         // Writing to a string cannot fail.
