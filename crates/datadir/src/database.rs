@@ -144,13 +144,32 @@ pub fn build_database<R: ReadAt, W: Write + Seek>(
 
 impl Built {
     /// Checks that what was read to build is what had been verified: the same rows in the same
-    /// buckets.
+    /// buckets. And that no row of it was lost: HashKV, which the proof recomputes, covers the key
+    /// space alone, so the others are counted against the verification, which never saw the edits.
     ///
     /// # Errors
-    /// [`BuildError::SourceChanged`].
+    /// [`BuildError::SourceChanged`], [`BuildError::RowsLost`].
     pub fn must_be_from(&self, verified: &Report) -> Result<(), BuildError> {
-        let (verified, read) = (verified.status.hash, self.source_hash);
-        if verified == read { Ok(()) } else { Err(BuildError::SourceChanged { verified, read }) }
+        let (hash, read) = (verified.status.hash, self.source_hash);
+        if hash != read {
+            return Err(BuildError::SourceChanged { verified: hash, read });
+        }
+        let names: BTreeSet<&String> = verified.buckets.keys().chain(self.rows.keys()).collect();
+        for bucket in names {
+            let count = |rows: &BTreeMap<String, u64>| rows.get(bucket).copied().unwrap_or(0);
+            let (rows, found) = (count(&verified.buckets), count(&self.rows));
+            let expected = match bucket.as_bytes() {
+                // These are about the cluster, and made anew.
+                ALARM | CLUSTER | MEMBERS | MEMBERS_REMOVED | META => continue,
+                KEY => (rows + u64::from(self.bump.is_some())).saturating_sub(self.rows_cut),
+                LEASE => rows + self.leases_made,
+                _ => rows,
+            };
+            if found != expected {
+                return Err(BuildError::RowsLost { bucket: bucket.clone(), expected, found });
+            }
+        }
+        Ok(())
     }
 
     /// What was put right, dropped or made, one sentence each.

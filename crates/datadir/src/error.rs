@@ -90,6 +90,18 @@ pub enum BuildError {
         /// That of the rows which the database was built from.
         read: u32,
     },
+    /// A defect of this program, found before anything has its name.
+    #[error(
+        "bucket {bucket} has {found} rows as it was built; by the snapshot it needs {expected}"
+    )]
+    RowsLost {
+        /// The bucket.
+        bucket: String,
+        /// Rows that it has to have.
+        expected: u64,
+        /// Rows that it has.
+        found: u64,
+    },
     /// More than memory is set aside for.
     #[error("beyond the limit {limit}: {detail}")]
     Limit {
@@ -121,9 +133,10 @@ impl BuildError {
             Self::TargetVersion { .. } | Self::SourceVersion { .. } | Self::Limit { .. } => {
                 ErrorClass::Unsupported
             }
-            Self::Fact { .. } | Self::Record { .. } | Self::SourceChanged { .. } => {
-                ErrorClass::Corrupt
-            }
+            Self::Fact { .. }
+            | Self::Record { .. }
+            | Self::SourceChanged { .. }
+            | Self::RowsLost { .. } => ErrorClass::Corrupt,
             Self::Read(ReadError::Io { .. }) | Self::Write(_) | Self::Io(_) => ErrorClass::Local,
             Self::Read(_) => ErrorClass::Corrupt,
         }
@@ -141,6 +154,9 @@ impl BuildError {
             Self::TargetVersion { .. } => "choose one of these with --target-version",
             Self::SourceVersion { .. } => "upgrade Lifeboat to a release that knows this version",
             Self::Limit { .. } => "please report this with the limit's name",
+            Self::RowsLost { .. } => {
+                "please report this; `etcdutl snapshot restore` reads the same file"
+            }
             Self::SourceChanged { .. } => {
                 "the file changed while it was read; restore from a copy that nobody writes to"
             }

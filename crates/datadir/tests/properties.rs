@@ -366,3 +366,21 @@ fn another_row_than_was_verified_is_found() {
     let without = built(&source(&[])).must_be_from(&report).unwrap_err();
     assert!(matches!(without, BuildError::SourceChanged { .. }));
 }
+
+#[test]
+fn i19_a_row_that_was_lost_outside_of_the_key_space_is_found() {
+    let buckets = buckets(&[], -1, &BTreeSet::from([7]), true);
+    let source = writer::write(&Layout::plain(4_096), &mut Rng(7), &buckets);
+    let (report, _) = verify(&source, &Adjustments::default());
+    let (built, _) = build(&source, &Adjustments::default()).unwrap();
+    built.must_be_from(&report).unwrap();
+    for bucket in ["key", "lease", "auth", "authUsers"] {
+        for by in [1, u64::MAX] {
+            let mut other = built.clone();
+            let rows = other.rows.get_mut(bucket).unwrap();
+            *rows = rows.wrapping_add(by);
+            let refused = other.must_be_from(&report);
+            assert!(matches!(refused, Err(BuildError::RowsLost { .. })), "{bucket}: {refused:?}");
+        }
+    }
+}
