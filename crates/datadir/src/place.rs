@@ -13,6 +13,7 @@
 //! Does not: know what is in a database or a WAL, read a clock, or draw random numbers.
 
 mod error;
+mod failed;
 mod half;
 mod leftovers;
 mod look;
@@ -72,13 +73,15 @@ pub fn settle(target: &Target) -> Result<Vec<String>, PlaceError> {
     for unit in sites.units() {
         leftovers::clear_all(unit, &mut notes)?;
     }
+    // One that is at work ends its undo itself, and whoever goes on is refused by its lock.
+    let is_idle = sites.units().all(|unit| leftovers::must_be_idle(unit, &[]).is_ok());
     for unit in undo::candidates(&sites) {
-        if undo::resume(&sites, &unit, &mut Undone::default())? {
+        if is_idle && undo::resume(&sites, &unit, &mut Undone::default())? {
             notes.push(format!("an undo of {} had been killed; it is finished", unit.display()));
         }
     }
     if let Some(wal) = &sites.wal {
-        half::roll_back(&sites.data, wal, &mut notes)?;
+        half::roll_back(&sites.data, wal, &[], &mut notes)?;
     }
     Ok(notes)
 }

@@ -80,6 +80,12 @@ pub(crate) fn run(args: &Args) -> Result<Exit, Error> {
     }
     notes.extend(cluster.notes.iter().cloned());
     notes.extend(built.notes());
+    if written.len() < cluster.membership.members().len() {
+        let crc = built.crc32c;
+        notes.push(format!(
+            "the database has CRC-32C {crc:08x}; every other member must say the same"
+        ));
+    }
     let done = Done { cluster: &cluster, written: &written, view: &snapshot.view, built: &built };
     let facts = done.facts(&published, notes, phases);
     told::say(&facts, &job, args);

@@ -61,6 +61,18 @@ pub enum PlaceError {
         /// ` by process N (name)`, or nothing when it cannot be told.
         by: String,
     },
+    /// Whether an etcd has locked a file of the target cannot be told.
+    #[error(
+        "it cannot be told whether an etcd is running on {}: the kernel has no lock to try on {}",
+        path.display(),
+        file.display()
+    )]
+    LocksUnknown {
+        /// The target.
+        path: PathBuf,
+        /// The file.
+        file: PathBuf,
+    },
     /// The target cannot be looked at.
     #[error("cannot look at {}", path.display())]
     Unreadable {
@@ -139,6 +151,39 @@ pub enum PlaceError {
     /// There is nothing to put back.
     #[error("there is nothing to put back: no {}.before-… exists", .0.display())]
     NothingToUndo(PathBuf),
+    /// An undo was done, and the next one would go further back.
+    #[error(
+        "an undo of {} was done already at {time}; the next one would put back {}, which an earlier \
+         restore had moved aside",
+        unit.display(),
+        old.display()
+    )]
+    UndoneAlready {
+        /// The target.
+        unit: PathBuf,
+        /// The time of that undo, as in the name of what it set aside.
+        time: String,
+        /// What would be put back.
+        old: PathBuf,
+        /// What undoes have set aside since then.
+        undone: Vec<PathBuf>,
+    },
+    /// An undo has begun and did not end.
+    #[error("the undo of {} has begun, but is not finished", unit.display())]
+    UndoUnfinished {
+        /// The target.
+        unit: PathBuf,
+        /// Why.
+        source: Box<PlaceError>,
+    },
+    /// An undo is done, but a step of it has failed at first.
+    #[error("undone, but not without an error: {} is what was there before", unit.display())]
+    UndoneUnsynced {
+        /// The target.
+        unit: PathBuf,
+        /// What failed.
+        source: Box<PlaceError>,
+    },
     /// What would be moved aside has its WAL elsewhere.
     #[error("{} has no WAL in it, and no other directory was named for it", .0.display())]
     NeedsWal(PathBuf),
@@ -154,8 +199,30 @@ pub enum PlaceError {
         wal: PathBuf,
     },
     /// Every name of this second is taken.
-    #[error("every name like {} is taken", .0.display())]
+    #[error("there is no free name after {}", .0.display())]
     NoFreeName(PathBuf),
+    /// It was published, and something after that failed.
+    #[error("restored, but not tidied up: {} is complete{left}", dir.display())]
+    Untidy {
+        /// The target.
+        dir: PathBuf,
+        /// Where what was there before is, and what else is left, as a part of the sentence.
+        left: String,
+        /// The command that puts back what was there before, if anything was.
+        undo: Option<String>,
+        /// What failed.
+        source: Box<PlaceError>,
+    },
+    /// The publication failed between its renames, and what was there could not be put back.
+    #[error("the restore has failed half way, and could not be taken back: {places}")]
+    NotTakenBack {
+        /// What is where, one sentence each.
+        places: String,
+        /// The command that takes it back.
+        undo: String,
+        /// What failed first.
+        source: Box<PlaceError>,
+    },
     /// Writing failed; what was there is untouched.
     #[error(transparent)]
     Write(#[from] durable::Error),
@@ -169,13 +236,20 @@ impl PlaceError {
             PlaceError::NotWritable { .. }
             | PlaceError::NoRoom { .. }
             | PlaceError::Unreadable { .. }
+            | PlaceError::Untidy { .. }
+            | PlaceError::NotTakenBack { .. }
+            | PlaceError::UndoneUnsynced { .. }
             | PlaceError::Write(_) => PlaceClass::Local,
+            // The cause may be a refusal, such as of an etcd that was started in between.
+            PlaceError::UndoUnfinished { source, .. } => source.class(),
             PlaceError::NoName(_)
             | PlaceError::NoParent(_)
             | PlaceError::NotADirectory { .. }
             | PlaceError::NotEmpty { .. }
             | PlaceError::NotOfEtcd { .. }
             | PlaceError::Running { .. }
+            | PlaceError::LocksUnknown { .. }
+            | PlaceError::UndoneAlready { .. }
             | PlaceError::Owner { .. }
             | PlaceError::Overlap { .. }
             | PlaceError::Mounted { .. }
@@ -234,9 +308,62 @@ impl PlaceError {
             PlaceError::NothingToUndo(_) => "name the directory that was restored into".into(),
             PlaceError::UndoNeedsWal(_) => "add --wal-dir with what etcd's own flag says".into(),
             PlaceError::UndoLacksWal { .. } => "name the --wal-dir of that restore".into(),
-            PlaceError::NoFreeName(_) => "run again in a moment".into(),
+            PlaceError::LocksUnknown { .. } => {
+                "look at /proc/locks, and on NFS at its lock service; \
+                stop what has that many locks, then run again"
+                    .into()
+            }
+            PlaceError::UndoneAlready { .. }
+            | PlaceError::UndoUnfinished { .. }
+            | PlaceError::UndoneUnsynced { .. }
+            | PlaceError::Untidy { .. }
+            | PlaceError::NotTakenBack { .. } => return self.hint_half_way(),
+            PlaceError::NoFreeName(_) => {
+                "see whether the clock is right; move names with a time to come away".into()
+            }
             PlaceError::Write(e) => return e.hint().map(str::to_owned),
         };
         Some(hint)
+    }
+
+    /// The next step where something was begun, or done already.
+    fn hint_half_way(&self) -> Option<String> {
+        match self {
+            PlaceError::UndoneAlready { unit, undone, .. } => {
+                let kept =
+                    |path: &PathBuf| path.display().to_string().replace(".undone-", ".kept-");
+                let moves: Vec<String> =
+                    undone.iter().map(|p| format!("mv {} {}", p.display(), kept(p))).collect();
+                Some(format!(
+                    "nothing is to be done if {} is what it should be; to go further back all the \
+                     same: {}, then --undo again",
+                    unit.display(),
+                    moves.join(" && ")
+                ))
+            }
+            PlaceError::UndoUnfinished { source, .. } => {
+                let first = source.hint().map(|hint| format!("{hint}; then ")).unwrap_or_default();
+                Some(format!(
+                    "{first}run the same --undo again: it goes on where this one has ended"
+                ))
+            }
+            PlaceError::UndoneUnsynced { .. } => Some(
+                "do not run it again; see what the kernel says about the disk before etcd is \
+                 started: what could not be synced may not outlive a power failure"
+                    .into(),
+            ),
+            PlaceError::Untidy { undo, .. } => {
+                let back = undo.as_ref().map(|undo| format!("; to go back: {undo}"));
+                Some(format!(
+                    "see what the kernel says about the disk before etcd is started: what could not \
+                     be synced may not outlive a power failure; the next restore clears up{}",
+                    back.unwrap_or_default()
+                ))
+            }
+            PlaceError::NotTakenBack { undo, .. } => Some(format!(
+                "do not start etcd; see that the disk has room and is well, then take it back: {undo}"
+            )),
+            _ => None,
+        }
     }
 }

@@ -7,7 +7,7 @@
 //! in between can be taken back, until what was there before is there again.
 
 use super::error::PlaceError;
-use super::leftovers;
+use super::leftovers::{self, Staged};
 use super::look::WalSite;
 use super::names::{all_before, before, entries, inode, is_of_mount};
 use super::running;
@@ -85,7 +85,7 @@ pub(super) fn move_into(new: &Path, dir: &Path) -> Result<(), PlaceError> {
 pub(super) fn commit(dir: &Path) -> Result<(), PlaceError> {
     durable::rename_over_file(&dir.join(TRUE_WAL), &dir.join(WAL_FILE_NAME))?;
     failpoint::pass("place.wal.committed");
-    Ok(durable::remove_file(&dir.join(NOTE))?)
+    forget(dir)
 }
 
 /// The note in a WAL directory, if it has one.
@@ -126,22 +126,38 @@ fn is_marker(path: &Path) -> bool {
     file.is_ok() && is_marker_wal(&bytes)
 }
 
-/// Takes back a publication that was killed between its renames, or ends one that was committed.
-/// True when something was taken back.
+/// Whether a WAL has its name: the commit was done, whatever has failed after it.
+pub(super) fn is_committed(dir: &Path) -> Result<bool, PlaceError> {
+    let first = dir.join(WAL_FILE_NAME);
+    let has_true = inode(&dir.join(TRUE_WAL))?.is_some();
+    Ok(!has_true && inode(&first)?.is_some() && !is_marker(&first))
+}
+
+/// Takes the note away, after the commit.
+pub(super) fn forget(dir: &Path) -> Result<(), PlaceError> {
+    Ok(durable::remove_file(&dir.join(NOTE))?)
+}
+
+/// Whether anything of a publication lies in a WAL directory.
+pub(super) fn is_begun(dir: &Path) -> Result<bool, PlaceError> {
+    Ok(inode(&dir.join(NOTE))?.is_some() || inode(&dir.join(TRUE_WAL))?.is_some())
+}
+
+/// Takes back a publication that was killed or failed between its renames, or ends one that was
+/// committed. True when something was taken back. `own` are the caller's staging directories.
 pub(super) fn roll_back(
     data: &Path,
     wal: &WalSite,
+    own: &[&Staged],
     notes: &mut Vec<String>,
 ) -> Result<bool, PlaceError> {
     remove_rolled_back(wal)?;
     let Some(note) = read(&wal.dir)? else { return Ok(false) };
     // One that is at work is in the middle of it, too.
-    leftovers::must_be_idle(data, None)?;
-    leftovers::must_be_idle(&wal.unit, None)?;
-    let first = wal.dir.join(WAL_FILE_NAME);
-    let has_true = inode(&wal.dir.join(TRUE_WAL))?.is_some();
-    if !has_true && inode(&first)?.is_some() && !is_marker(&first) {
-        durable::remove_file(&wal.dir.join(NOTE))?;
+    leftovers::must_be_idle(data, own)?;
+    leftovers::must_be_idle(&wal.unit, own)?;
+    if is_committed(&wal.dir)? {
+        forget(&wal.dir)?;
         return Ok(false);
     }
     if !is_ours(&wal.dir, wal)? {

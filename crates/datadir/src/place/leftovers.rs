@@ -8,7 +8,7 @@
 //! Invariant: nothing is removed but what the lock file of a dead restore names as its own.
 
 use super::error::PlaceError;
-use super::names::{all_incomplete, before, inode, parent_of};
+use super::names::{all_incomplete, before, entries, inode, parent_of};
 use rustix::fs::{FlockOperation, flock};
 use std::fs::File;
 use std::io::{Read, Write};
@@ -26,6 +26,8 @@ const NO_LINKS: i32 =
 pub(super) struct Staged {
     /// Where the unit goes.
     pub(super) unit: PathBuf,
+    /// Which directory is to be published, by its number.
+    pub(super) number: u64,
     dir: PathBuf,
     /// Locked for as long as it is open.
     _lock: File,
@@ -35,6 +37,20 @@ impl Staged {
     pub(super) fn begin(unit: &Path, nonce: &str) -> Result<Self, PlaceError> {
         let dir = super::names::incomplete(unit, nonce);
         durable::new_dir(&dir)?;
+        match Staged::fill(&dir) {
+            Ok((lock, number)) => {
+                failpoint::pass("place.staging.begun");
+                Ok(Staged { unit: unit.to_path_buf(), number, dir, _lock: lock })
+            }
+            Err(e) => {
+                // Nothing is in it yet. The first error says more than one of the clearing up.
+                let _ = remove(&dir);
+                Err(e)
+            }
+        }
+    }
+
+    fn fill(dir: &Path) -> Result<(File, u64), PlaceError> {
         let path = dir.join("lock");
         let mut lock = durable::new_file(&path)?;
         let failed = |source| durable::Error::Io { verb: "write", path: path.clone(), source };
@@ -46,10 +62,9 @@ impl Staged {
         let number = inode(&new)?.unwrap_or_default();
         lock.write_all(format!("new {number}\n").as_bytes()).map_err(failed)?;
         durable::sync_file(&lock, &path)?;
-        durable::sync_dir(&dir)?;
-        durable::sync_dir(parent_of(&dir))?;
-        failpoint::pass("place.staging.begun");
-        Ok(Staged { unit: unit.to_path_buf(), dir, _lock: lock })
+        durable::sync_dir(dir)?;
+        durable::sync_dir(parent_of(dir))?;
+        Ok((lock, number))
     }
 
     /// What is to be published.
@@ -62,6 +77,16 @@ impl Staged {
         durable::write_new(&self.dir.join("aside"), stamp.as_bytes())?;
         failpoint::pass("place.aside.noted");
         Ok(())
+    }
+
+    /// The staging directory itself, if it is there.
+    pub(super) fn left(&self) -> Option<&Path> {
+        self.dir.symlink_metadata().is_ok().then_some(self.dir.as_path())
+    }
+
+    /// Takes what was there before out of the staging directory, and keeps the lock.
+    pub(super) fn release_old(&self) -> Result<Outcome, PlaceError> {
+        settle_new(&self.dir, &self.unit)
     }
 
     /// Takes the staging directory away. What was there before, if it is still in it, is put aside.
@@ -86,10 +111,10 @@ pub(super) enum Outcome {
 }
 
 /// Refuses while another restore of this unit is at work: two at once would take apart what the
-/// other one puts together. `own` is the caller's.
-pub(super) fn must_be_idle(unit: &Path, own: Option<&Staged>) -> Result<(), PlaceError> {
+/// other one puts together. `own` are the caller's.
+pub(super) fn must_be_idle(unit: &Path, own: &[&Staged]) -> Result<(), PlaceError> {
     for (dir, _) in all_incomplete(unit)? {
-        let is_own = own.is_some_and(|own| own.dir == dir);
+        let is_own = own.iter().any(|own| own.dir == dir);
         let Ok(Some(lock)) = open(&dir.join("lock")) else { continue };
         if !is_own && flock(&lock, FlockOperation::NonBlockingLockShared).is_err() {
             return Err(PlaceError::AtWork(dir));
@@ -104,7 +129,7 @@ pub(super) fn clear_all(unit: &Path, notes: &mut Vec<String>) -> Result<bool, Pl
     for (dir, _) in all_incomplete(unit)? {
         let (left, at) = (dir.display(), unit.display());
         notes.push(match clear_one(&dir, unit)? {
-            Outcome::Removed => format!("removed {left}, left over from a restore that was killed"),
+            Outcome::Removed => format!("removed {left}, left over from a call that was killed"),
             Outcome::PutAside(path) => {
                 format!("what a killed restore had moved out of {at} is {} now", path.display())
             }
@@ -145,12 +170,37 @@ fn empty_or_unknown(dir: &Path) -> Outcome {
 
 /// The caller holds the lock.
 fn clear_unlocked(dir: &Path, unit: &Path) -> Result<Outcome, PlaceError> {
+    let outcome = settle_new(dir, unit)?;
+    if outcome != Outcome::Unknown {
+        remove(dir)?;
+        failpoint::pass("place.staging.removed");
+    }
+    Ok(outcome)
+}
+
+/// Removes a staging directory. The lock goes last: without it nobody could tell whose the rest is.
+fn remove(dir: &Path) -> Result<(), PlaceError> {
+    for name in entries(dir)?.into_iter().filter(|name| name != "lock") {
+        let path = dir.join(name);
+        match path.symlink_metadata().is_ok_and(|meta| meta.is_dir()) {
+            true => durable::remove_tree(&path)?,
+            false => durable::remove_file(&path)?,
+        }
+        failpoint::pass("place.staging.emptied");
+    }
+    Ok(durable::remove_tree(dir)?)
+}
+
+/// Takes what was there before out of a staging directory of ours, to where it belongs.
+fn settle_new(dir: &Path, unit: &Path) -> Result<Outcome, PlaceError> {
     let Ok(Some(text)) = read(&dir.join("lock")) else { return Ok(Outcome::Unknown) };
     // Killed while it wrote the first line: there is nothing else yet.
     if !text.starts_with(MAGIC) && !MAGIC.starts_with(&text) {
         return Ok(Outcome::Unknown);
     }
-    let own = text.lines().find_map(|line| line.strip_prefix("new ")?.parse::<u64>().ok());
+    // A line that has no end was not written whole, and nothing is in `new` then.
+    let mut lines = text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n'));
+    let own = lines.find_map(|line| line.strip_prefix("new ")?.parse::<u64>().ok());
     let new = dir.join("new");
     let stamp = read(&dir.join("aside")).ok().flatten();
     let mut outcome = Outcome::Removed;
@@ -175,8 +225,6 @@ fn clear_unlocked(dir: &Path, unit: &Path) -> Result<Outcome, PlaceError> {
             outcome = Outcome::PutAside(aside);
         }
     }
-    durable::remove_tree(dir)?;
-    failpoint::pass("place.staging.removed");
     Ok(outcome)
 }
 

@@ -145,17 +145,35 @@ pub(super) fn is_of_mount(name: &OsStr, unit: &Path) -> bool {
         || [BEFORE, UNDONE, UNDOING].iter().any(|infix| begins(&with_infix(unit, infix)))
 }
 
-/// A time under which nothing stands beside any of these units yet.
+/// A time after every one that stands in a name beside these units. The order of the names is the
+/// order of what was done, also where the clock was set back.
 pub(super) fn free_stamp(units: &[&Path], stamp: &str) -> Result<String, PlaceError> {
-    let is_free = |stamp: &str| {
-        let taken = |path: PathBuf| path.symlink_metadata().is_ok();
-        !units.iter().any(|unit| taken(before(unit, stamp)) || taken(undone(unit, stamp)))
-    };
-    let more = (1..=SAME_SECOND_MAX).map(|n| format!("{stamp}-{n}"));
-    let free = std::iter::once(stamp.to_owned()).chain(more).find(|stamp| is_free(stamp));
-    free.ok_or_else(|| {
-        PlaceError::NoFreeName(before(units.first().unwrap_or(&Path::new("")), stamp))
-    })
+    let mut newest = None;
+    for unit in units {
+        for named in [all_before(unit)?, all_undone(unit)?] {
+            newest = newest.max(named.into_iter().map(|(_, stamp)| stamp).max());
+        }
+    }
+    match newest.filter(|newest| newest.as_str() >= stamp) {
+        None => Ok(stamp.to_owned()),
+        Some(newest) => after(&newest).ok_or_else(|| {
+            PlaceError::NoFreeName(before(units.first().unwrap_or(&Path::new("")), &newest))
+        }),
+    }
+}
+
+/// The next further one of a second, or the next second of the same day.
+fn after(stamp: &str) -> Option<String> {
+    let (time, more) = stamp.split_once('-').unwrap_or((stamp, "0"));
+    let more: usize = more.parse().ok()?;
+    if more < SAME_SECOND_MAX {
+        return Some(format!("{time}-{}", more + 1));
+    }
+    let (date, clock) = time.strip_suffix('Z')?.split_once('T')?;
+    let part = |from: usize| clock.get(from..from + 2)?.parse::<u32>().ok();
+    let seconds = part(0)? * 3_600 + part(2)? * 60 + part(4)? + 1;
+    let (hour, minute, second) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
+    (hour < 24).then(|| format!("{date}T{hour:02}{minute:02}{second:02}Z"))
 }
 
 /// Which directory has a name: its number on its file system. None when there is none.

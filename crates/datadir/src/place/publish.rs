@@ -4,6 +4,7 @@
 //! no etcd starts on a mixture of old and new; what was there before is nowhere changed inside.
 
 use super::error::PlaceError;
+use super::failed::{Attempt, Was};
 use super::half::{self, Note};
 use super::leftovers::{Outcome, Staged};
 use super::look::State;
@@ -37,33 +38,23 @@ impl Staging {
     ///
     /// # Errors
     /// [`PlaceError::Running`] or [`PlaceError::Changed`] when somebody was there meanwhile, or
-    /// [`PlaceError::Write`]. What was there is as it was then, or moved aside by its name.
-    pub fn publish(self, stamp: &str) -> Result<Published, PlaceError> {
+    /// [`PlaceError::Write`]: the target is as it was then. [`PlaceError::NotTakenBack`] when it could
+    /// not be made so, and [`PlaceError::Untidy`] when it is restored and something failed after that.
+    pub fn publish(mut self, stamp: &str) -> Result<Published, PlaceError> {
         let sites = &self.ground.sites;
         sites.must_not_run()?;
         let units: Vec<&Path> = sites.units().collect();
         let stamp = &free_stamp(&units, stamp)?;
+        let data = Was::of(&self.data.unit, self.ground.data)?;
+        let apart = self.wal.as_ref().map(|wal| Was::of(&wal.unit, self.wal_state()));
+        let wal = apart.transpose()?;
         let mut moved_aside = Vec::new();
         failpoint::pass("place.publishing");
-        if let (Some(staged), Some(wal)) = (&self.wal, &sites.wal) {
-            half::mark(&staged.new_dir(), &Note::new(stamp, &self.data.new_dir())?)?;
-            owner::give(&staged.new_dir(), self.ground.owner)?;
-            if wal.mounted {
-                half::move_into(&staged.new_dir(), &wal.dir)?;
-            } else {
-                swap_in(staged, self.ground.wal, stamp, &mut moved_aside)?;
-                end(staged)?;
-            }
-            failpoint::pass("place.wal.published");
+        if let Err(e) = self.put_in_place(stamp, &mut moved_aside) {
+            return Err(Attempt { staging: &mut self, stamp, data, wal }.fail(e));
         }
-        swap_in(&self.data, self.data_state(), stamp, &mut moved_aside)?;
-        failpoint::pass("place.data.published");
-        if let Some(wal) = &sites.wal {
-            half::commit(&wal.dir)?;
-        }
-        // Until here its lock has kept others from taking the halves for those of a dead restore.
-        end(&self.data)?;
         failpoint::pass("place.published");
+        let sites = &self.ground.sites;
         let data_dirs = match sites.members.is_empty() {
             true => vec![sites.dir.clone()],
             false => sites.members.iter().map(|name| sites.dir.join(name)).collect(),
@@ -71,6 +62,40 @@ impl Staging {
         let inside = sites.wal_inside.as_ref().map(|below| sites.data.join(below));
         let wal_dir = sites.wal.as_ref().map(|wal| wal.dir.clone()).or(inside);
         Ok(Published { data_dirs, wal_dir, moved_aside })
+    }
+
+    fn put_in_place(
+        &self,
+        stamp: &str,
+        moved_aside: &mut Vec<MovedAside>,
+    ) -> Result<(), PlaceError> {
+        let sites = &self.ground.sites;
+        if let (Some(staged), Some(wal)) = (&self.wal, &sites.wal) {
+            half::mark(&staged.new_dir(), &Note::new(stamp, &self.data.new_dir())?)?;
+            owner::give(&staged.new_dir(), self.ground.owner)?;
+            if wal.mounted {
+                half::move_into(&staged.new_dir(), &wal.dir)?;
+            } else {
+                swap_in(staged, self.ground.wal, stamp, moved_aside)?;
+                end(staged)?;
+            }
+            failpoint::pass("place.wal.published");
+        }
+        swap_in(&self.data, self.data_state(), stamp, moved_aside)?;
+        failpoint::pass("place.data.published");
+        if let Some(wal) = &sites.wal {
+            half::commit(&wal.dir)?;
+        }
+        // Until here its lock has kept others from taking the halves for those of a dead restore.
+        end(&self.data)
+    }
+
+    /// What the renames have to deal with: a mount point is filled, and its unit is a name for free.
+    fn wal_state(&self) -> State {
+        match &self.ground.sites.wal {
+            Some(wal) if !wal.mounted => self.ground.wal,
+            _ => State::Absent,
+        }
     }
 }
 

@@ -55,9 +55,17 @@ fn files_must_be_free(files: &[PathBuf], told: &Path) -> Result<(), PlaceError> 
             }
             opened => opened.map_err(unreadable)?,
         };
-        if is_locked(&opened).map_err(unreadable)? {
-            let by = holder(&opened).map(|name| format!(" by {name}")).unwrap_or_default();
-            return Err(PlaceError::Running { path: told.to_path_buf(), file: file.clone(), by });
+        match lock_on(&opened).map_err(unreadable)? {
+            Lock::None => {}
+            Lock::Held => {
+                let by = holder(&opened).map(|name| format!(" by {name}")).unwrap_or_default();
+                let (path, file) = (told.to_path_buf(), file.clone());
+                return Err(PlaceError::Running { path, file, by });
+            }
+            Lock::Unknown => {
+                let (path, file) = (told.to_path_buf(), file.clone());
+                return Err(PlaceError::LocksUnknown { path, file });
+            }
         }
     }
     Ok(())
@@ -66,19 +74,40 @@ fn files_must_be_free(files: &[PathBuf], told: &Path) -> Result<(), PlaceError> 
 /// A FIFO in the place of a file must not keep anybody waiting.
 const NO_WAIT: i32 = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
 
-fn is_locked(file: &File) -> io::Result<bool> {
+/// Whether somebody else has a file locked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lock {
+    None,
+    Held,
+    /// The kernel did not try.
+    Unknown,
+}
+
+fn lock_on(file: &File) -> io::Result<Lock> {
     let kinds: [fn(&File, FlockOperation) -> rustix::io::Result<()>; 2] =
         [|file, how| flock(file, how), |file, how| fcntl_lock(file, how)];
     for try_lock in kinds {
-        match try_lock(file, FlockOperation::NonBlockingLockShared) {
-            Ok(()) => try_lock(file, FlockOperation::Unlock)?,
-            Err(Errno::WOULDBLOCK | Errno::ACCESS) => return Ok(true),
-            // A file system without locks: nobody can hold one.
-            Err(Errno::NOLCK | Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => {}
-            Err(e) => return Err(e.into()),
+        let tried = try_lock(file, FlockOperation::NonBlockingLockShared);
+        match judge(tried)? {
+            Lock::None if tried.is_ok() => try_lock(file, FlockOperation::Unlock)?,
+            Lock::None => {}
+            found => return Ok(found),
         }
     }
-    Ok(false)
+    Ok(Lock::None)
+}
+
+/// What the answer to a try says.
+pub(super) fn judge(tried: rustix::io::Result<()>) -> io::Result<Lock> {
+    match tried {
+        // A file system that has no locks at all: nobody can hold one.
+        Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => Ok(Lock::None),
+        Err(Errno::WOULDBLOCK | Errno::ACCESS) => Ok(Lock::Held),
+        // A full table of locks, or a lock service that does not answer: an etcd that was started
+        // before may hold one.
+        Err(Errno::NOLCK) => Ok(Lock::Unknown),
+        Err(e) => Err(e.into()),
+    }
 }
 
 /// The process that holds a lock on the file, as the kernel's table of locks has it. Open-file

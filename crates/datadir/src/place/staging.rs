@@ -12,6 +12,7 @@ use super::look::{Ground, State};
 use super::owner;
 use crate::wal::{WAL_FILE_NAME, WAL_SEGMENT_BYTES};
 use rustix::fs::{FallocateFlags, fallocate};
+use rustix::io::Errno;
 use std::fs::File;
 use std::io::{self, Seek, Write};
 use std::path::{Path, PathBuf};
@@ -43,6 +44,8 @@ pub struct Staging {
     pub(super) ground: Ground,
     pub(super) data: Staged,
     pub(super) wal: Option<Staged>,
+    /// Whether it is left for the next call, because it holds what the target needs.
+    pub(super) is_kept: bool,
 }
 
 impl Staging {
@@ -59,13 +62,13 @@ impl Staging {
         let data = Staged::begin(&ground.sites.data, nonce)?;
         let wal_unit = ground.sites.wal.as_ref().map(|wal| wal.unit.clone());
         // From here on what is made is taken away again when the next step fails.
-        let mut staging = Staging { data, wal: None, ground };
+        let mut staging = Staging { data, wal: None, ground, is_kept: false };
         if let Some(unit) = wal_unit {
             staging.wal = Some(Staged::begin(&unit, nonce)?);
         }
         // After the own locks are held: of two that begin at once, one sees the other at least.
         for staged in std::iter::once(&staging.data).chain(&staging.wal) {
-            leftovers::must_be_idle(&staged.unit, Some(staged))?;
+            leftovers::must_be_idle(&staged.unit, &[staged])?;
         }
         Ok(staging)
     }
@@ -126,8 +129,8 @@ impl Staging {
         Ok(())
     }
 
-    /// Writes the `.snap` file and the WAL of a member. False when the WAL could not be preallocated:
-    /// it is short then, and etcd extends it.
+    /// Writes the `.snap` file and the WAL of a member. False when the file system cannot preallocate
+    /// the WAL: it is short then, and etcd extends it.
     ///
     /// # Errors
     /// [`PlaceError::Write`].
@@ -143,7 +146,10 @@ impl Staging {
         let path = paths.wal_dir.join(WAL_FILE_NAME);
         let mut file = durable::new_file(&path)?;
         file.write_all(wal).map_err(|e| write_error(&path, e))?;
-        let allocated = fallocate(&file, FallocateFlags::empty(), 0, WAL_SEGMENT_BYTES).is_ok();
+        let tried = rustix::io::retry_on_intr(|| {
+            fallocate(&file, FallocateFlags::empty(), 0, WAL_SEGMENT_BYTES)
+        });
+        let allocated = is_allocated(tried).map_err(|e| write_error(&path, e))?;
         durable::sync_file(&file, &path)?;
         failpoint::pass("place.wal.written");
         Ok(allocated)
@@ -169,10 +175,23 @@ impl Staging {
 
 impl Drop for Staging {
     fn drop(&mut self) {
+        if self.is_kept {
+            return;
+        }
         // Litter with a lock file is told from damage, and the next restore takes it away.
         for staged in std::iter::once(&self.data).chain(&self.wal) {
             let _ = staged.end();
         }
+    }
+}
+
+/// Whether the WAL has its length on disk. Only where the file system cannot do that is it no error:
+/// an etcd could not extend the WAL on a full one either.
+pub(super) fn is_allocated(tried: rustix::io::Result<()>) -> io::Result<bool> {
+    match tried {
+        Ok(()) => Ok(true),
+        Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => Ok(false),
+        Err(e) => Err(e.into()),
     }
 }
 

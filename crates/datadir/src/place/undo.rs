@@ -5,6 +5,7 @@
 //! of the two directories has the name, and an undo that was killed is finished by the next one.
 
 use super::error::PlaceError;
+use super::leftovers::Staged;
 use super::look::{Sites, WalSite};
 use super::names::{
     all_before, all_undoing, all_undone, before, free_stamp, inode, undoing, undone,
@@ -15,6 +16,10 @@ use std::path::{Path, PathBuf};
 
 /// What stands between the words of the name between. No time has it.
 const BETWEEN: char = '_';
+/// There are fewer steps than these in one undo.
+const TRIES_MAX: usize = 24;
+/// The name of the staging directory that is the lock of an undo. Those of restores are longer.
+const NONCE: &str = "undo";
 
 /// What an undo did.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -37,21 +42,28 @@ pub fn undo(target: &Target, stamp: &str) -> Result<Undone, PlaceError> {
     let mut done = Undone::default();
     let mut is_done = false;
     sites.must_not_run()?;
-    sites.units().try_for_each(|unit| leftovers::must_be_idle(unit, None))?;
+    sites.units().try_for_each(|unit| leftovers::must_be_idle(unit, &[]))?;
     for unit in sites.units() {
         is_done |= leftovers::clear_all(unit, &mut done.notes)?;
     }
+    let held = Held::take(&sites)?;
     for unit in candidates(&sites) {
-        is_done |= resume(&sites, &unit, &mut done)?;
+        let resumed = resume(&sites, &unit, &mut done);
+        is_done |= resumed.map_err(|e| ended_badly(&sites, &unit, e))?;
     }
     if let Some(wal) = &sites.wal {
-        is_done |= half::roll_back(&sites.data, wal, &mut done.notes)?;
+        let own: Vec<&Staged> = held.0.iter().collect();
+        let back = half::roll_back(&sites.data, wal, &own, &mut done.notes);
+        is_done |= back.map_err(|e| match half::is_begun(&wal.dir) {
+            Ok(false) => e,
+            _ => unfinished(&wal.dir)(e),
+        })?;
     }
     if is_done {
         return Ok(done);
     }
     let unit = unit_to_undo(&sites)?;
-    let Some((old, when)) = all_before(&unit)?.pop() else {
+    let Some((old, when)) = next_back(&unit, &mut done.notes)? else {
         return Err(PlaceError::NothingToUndo(unit));
     };
     running::must_not_run(&old, None)?;
@@ -60,10 +72,87 @@ pub fn undo(target: &Target, stamp: &str) -> Result<Undone, PlaceError> {
     let units: Vec<&Path> = sites.units().chain([unit.as_path()]).collect();
     let stamp = free_stamp(&units, stamp)?;
     let step = Step { stamp, when, number: inode(&old)?.unwrap_or_default() };
-    durable::rename_new(&old, &step.middle(&unit))?;
+    let begun = durable::rename_new(&old, &step.middle(&unit)).map_err(PlaceError::Write);
     failpoint::pass("place.undo.begun");
-    resume(&sites, &unit, &mut done)?;
+    let ended = begun.and_then(|()| resume(&sites, &unit, &mut done));
+    ended.map_err(|e| match inode(&old) {
+        // Nothing was renamed.
+        Ok(Some(number)) if number == step.number => e,
+        _ => ended_badly(&sites, &unit, e),
+    })?;
     Ok(done)
+}
+
+/// Goes on after an error, as the next call would: a rename whose sync failed is done. Whoever is told
+/// to run an undo again that was done would go further back.
+fn ended_badly(sites: &Sites, unit: &Path, error: PlaceError) -> PlaceError {
+    for _ in 0..TRIES_MAX {
+        let again = resume(sites, unit, &mut Undone::default());
+        if again.is_ok() && all_undoing(unit).is_ok_and(|left| left.is_empty()) {
+            let (unit, source) = (unit.to_path_buf(), Box::new(error));
+            return PlaceError::UndoneUnsynced { unit, source };
+        }
+    }
+    unfinished(unit)(error)
+}
+
+fn unfinished(unit: &Path) -> impl Fn(PlaceError) -> PlaceError {
+    move |e| match e {
+        e @ PlaceError::UndoUnfinished { .. } => e,
+        e => PlaceError::UndoUnfinished { unit: unit.to_path_buf(), source: Box::new(e) },
+    }
+}
+
+/// What the newest restore moved aside. After an undo that is what stood there before an *earlier*
+/// restore: whoever types `--undo` twice by mistake must not lose another generation unseen.
+fn next_back(
+    unit: &Path,
+    notes: &mut Vec<String>,
+) -> Result<Option<(PathBuf, String)>, PlaceError> {
+    let mut all = all_before(unit)?;
+    let Some((old, when)) = all.pop() else { return Ok(None) };
+    let mut later = all_undone(unit)?;
+    later.retain(|(_, stamp)| *stamp > when);
+    let Some((_, time)) = later.last().cloned() else { return Ok(Some((old, when))) };
+    if !all.is_empty() {
+        let undone = later.into_iter().map(|(path, _)| path).collect();
+        return Err(PlaceError::UndoneAlready { unit: unit.to_path_buf(), time, old, undone });
+    }
+    notes.push(format!(
+        "an undo of {} was done already at {time}; this one goes further back, to {}",
+        unit.display(),
+        old.display()
+    ));
+    Ok(Some((old, when)))
+}
+
+/// The locks that a restore of the same target takes, too. They have one name, so that of two undoes
+/// that begin at once one cannot make its own.
+struct Held(Vec<Staged>);
+
+impl Held {
+    fn take(sites: &Sites) -> Result<Held, PlaceError> {
+        let mut held = Held(Vec::new());
+        for unit in sites.units() {
+            let staged = Staged::begin(unit, NONCE).map_err(|e| match e {
+                PlaceError::Write(durable::Error::AlreadyExists(dir)) => PlaceError::AtWork(dir),
+                e => e,
+            })?;
+            held.0.push(staged);
+        }
+        let own: Vec<&Staged> = held.0.iter().collect();
+        sites.units().try_for_each(|unit| leftovers::must_be_idle(unit, &own))?;
+        Ok(held)
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        // What is left of it has a lock file that tells the next call whose it is.
+        for staged in &self.0 {
+            let _ = staged.end();
+        }
+    }
 }
 
 /// What may be renamed: whether a mount is there now says nothing about the time of the restore.
