@@ -9,6 +9,7 @@ use crate::Error;
 use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// The variable that names another file.
 pub const SKIPPED_FILE_VARIABLE: &str = "LIFEBOAT_SKIPPED";
@@ -45,6 +46,22 @@ pub fn or_skip<T>(name: &str, needed: Result<T, Error>) -> Option<T> {
         }
         Err(error) => panic!("{name}: {error:?}"),
     }
+}
+
+/// Whether this machine lets a test mount something of its own; notes the skip if not.
+#[must_use]
+pub fn can_mount(name: &str) -> bool {
+    let tried = try_to_mount();
+    if let Err(e) = &tried {
+        skip(name, &format!("no file system can be mounted: {e}"));
+    }
+    tried.is_ok()
+}
+
+/// Mounts a file system where only this attempt sees it.
+pub(crate) fn try_to_mount() -> Result<(), Error> {
+    let mount = ["-rm", "mount", "-t", "tmpfs", "none", "/mnt"];
+    crate::run(Command::new("unshare").args(mount)).map(drop)
 }
 
 fn skipped_file() -> PathBuf {

@@ -7,7 +7,7 @@
 
 use lifeboat_tests::objects::LoadSpec;
 use lifeboat_tests::site::{REGIONS, Ran, Site, shipped};
-use lifeboat_tests::skips::{or_skip, skip};
+use lifeboat_tests::skips::{can_mount, or_skip, skip};
 use lifeboat_tests::{Cluster, ClusterSpec, Etcd, run};
 use rustix::process::Signal;
 use serde_json::Value;
@@ -52,15 +52,6 @@ fn can_trace(test: &str) -> bool {
     let tried = run(Command::new("strace").args(["-f", "-e", "trace=fsync", "true"]));
     if let Err(e) = &tried {
         skip(test, &format!("strace cannot be used: {e}"));
-    }
-    tried.is_ok()
-}
-
-/// Whether this machine lets a test mount something of its own.
-fn can_mount(test: &str) -> bool {
-    let tried = run(Command::new("unshare").args(["-rm", "mount", "-t", "tmpfs", "none", "/mnt"]));
-    if let Err(e) = &tried {
-        skip(test, &format!("no file system can be mounted: {e}"));
     }
     tried.is_ok()
 }

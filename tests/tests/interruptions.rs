@@ -7,8 +7,8 @@
 use lifeboat_tests::objects::LoadSpec;
 use lifeboat_tests::running::Process;
 use lifeboat_tests::site::{REGIONS, Ran, Site, shipped, with_program};
-use lifeboat_tests::skips::{or_skip, skip};
-use lifeboat_tests::{Cluster, ClusterSpec, Etcd, Running, run};
+use lifeboat_tests::skips::{can_mount, or_skip};
+use lifeboat_tests::{Cluster, ClusterSpec, Etcd, Running};
 use rustix::process::Signal;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -274,15 +274,6 @@ fn run_with_small_disk(site: &Site, folder: &str, kilobytes: usize) -> Ran {
 
 fn files_left(ran: &Ran) -> Vec<&str> {
     ran.stdout.split_once("\n--\n").map(|(_, files)| files.lines().collect()).unwrap_or_default()
-}
-
-/// Whether this machine lets a test mount something of its own.
-fn can_mount(test: &str) -> bool {
-    let tried = run(Command::new("unshare").args(["-rm", "mount", "-t", "tmpfs", "none", "/mnt"]));
-    if let Err(e) = &tried {
-        skip(test, &format!("no file system can be mounted: {e}"));
-    }
-    tried.is_ok()
 }
 
 #[test]

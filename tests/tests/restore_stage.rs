@@ -6,7 +6,7 @@
 use lifeboat_tests::cluster::Plan;
 use lifeboat_tests::restore_scene::{ONE_MEMBER, RestoreScene, SNAPSHOT, names, piped, tree};
 use lifeboat_tests::site::Ran;
-use lifeboat_tests::skips::{or_skip, skip};
+use lifeboat_tests::skips::{can_mount, or_skip, skip};
 use lifeboat_tests::{Cluster, ClusterSpec, Etcd, EtcdVersion, LoadSpec, each_etcd, run};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -277,15 +277,6 @@ fn with_mounts(scene: &RestoreScene, script: &str, more: &[(&str, &Path)]) -> Ra
     command.env("RESTORE", ours.get_program()).env("MEMBERS", ONE_MEMBER.join(" "));
     command.envs(more.iter().copied());
     Ran::of(&command.output().unwrap())
-}
-
-/// Whether this machine lets a test mount something of its own.
-fn can_mount(test: &str) -> bool {
-    let tried = run(Command::new("unshare").args(["-rm", "mount", "-t", "tmpfs", "none", "/mnt"]));
-    if let Err(e) = &tried {
-        skip(test, &format!("no file system can be mounted: {e}"));
-    }
-    tried.is_ok()
 }
 
 #[test]

@@ -9,12 +9,11 @@ use super::report::Drilled;
 use super::scratch::Scratch;
 use crate::cli::Common;
 use crate::error::Error;
-use crate::{environment, find};
+use crate::views::ask_catalogue;
 use catalogue::Record;
 use contract::{Failure, RunId};
 use serde::Deserialize;
-use std::os::unix::process::ExitStatusExt;
-use std::process::{Command, Stdio};
+use std::ffi::OsStr;
 
 /// What `lifeboat-catalogue --record` prints.
 #[derive(Debug, Deserialize)]
@@ -58,28 +57,14 @@ fn put(
     let file = scratch.path().join("record.json");
     durable::write_new(&file, &record.to_bytes())?;
     failpoint::pass("drill.recording");
-    let name = "lifeboat-catalogue".to_owned();
-    let output = Command::new(find::stage("catalogue")?)
-        .arg("--config")
-        .arg(common.config_path()?)
-        .args(["--log", if common.logs_are_human() { "human" } else { "json" }])
-        .arg("--record")
-        .arg(&file)
-        .args(["--destination", copy.destination, "--manifest", &copy.backup.manifest_key])
-        .env_clear()
-        .envs(environment::of("catalogue"))
-        .stdin(Stdio::null())
-        .stderr(Stdio::inherit())
-        .output()
-        .map_err(|source| Error::Start { program: name.clone(), source })?;
-    if let Some(signal) = output.status.signal() {
-        return Err(Error::Killed { program: name, signal });
-    }
-    match output.status.code() {
-        Some(0) => {}
-        code => return Err(Error::Program { program: name, code: code.unwrap_or(1) }),
-    }
-    let stored: Stored = serde_json::from_slice(&output.stdout)
-        .map_err(|e| Error::Garbled { program: name, problem: e.to_string() })?;
+    let arguments: [&OsStr; 6] = [
+        "--record".as_ref(),
+        file.as_os_str(),
+        "--destination".as_ref(),
+        copy.destination.as_ref(),
+        "--manifest".as_ref(),
+        copy.backup.manifest_key.as_ref(),
+    ];
+    let stored: Stored = ask_catalogue(common, &arguments)?;
     Ok(stored.key)
 }

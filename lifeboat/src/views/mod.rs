@@ -18,6 +18,8 @@ use crate::error::Error;
 use crate::{environment, find};
 use catalogue::{Backup, BackupName, Catalogue};
 use contract::Exit;
+use serde::de::DeserializeOwned;
+use std::ffi::OsStr;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Stdio};
 
@@ -30,12 +32,19 @@ pub(crate) fn read_catalogue(common: &Common) -> Result<Catalogue, Error> {
 pub(crate) fn read_catalogue_within(common: &Common, limit: &str) -> Result<Catalogue, Error> {
     // A mistake in the configuration is told once, by the program that was typed.
     common.pipeline()?;
-    let program = find::stage("catalogue")?;
+    ask_catalogue(common, &["--timeout".as_ref(), limit.as_ref()])
+}
+
+/// Runs `lifeboat-catalogue`, and reads its answer.
+pub(crate) fn ask_catalogue<T: DeserializeOwned>(
+    common: &Common,
+    arguments: &[&OsStr],
+) -> Result<T, Error> {
     let name = "lifeboat-catalogue".to_owned();
-    let output = Command::new(&program)
+    let output = Command::new(find::stage("catalogue")?)
         .arg("--config")
         .arg(common.config_path()?)
-        .args(["--timeout", limit])
+        .args(arguments)
         .args(["--log", if common.logs_are_human() { "human" } else { "json" }])
         .env_clear()
         .envs(environment::of("catalogue"))

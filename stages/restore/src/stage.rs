@@ -80,12 +80,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit, Error> {
     }
     notes.extend(cluster.notes.iter().cloned());
     notes.extend(built.notes());
-    if written.len() < cluster.membership.members().len() {
-        let crc = built.crc32c;
-        notes.push(format!(
-            "the database has CRC-32C {crc:08x}; every other member must say the same"
-        ));
-    }
+    notes.extend(must_be_the_same(&cluster, &written, &built));
     let done = Done { cluster: &cluster, written: &written, view: &snapshot.view, built: &built };
     let facts = done.facts(&published, notes, phases);
     told::say(&facts, &job, args);
@@ -95,6 +90,15 @@ pub(crate) fn run(args: &Args) -> Result<Exit, Error> {
     });
     told.map_err(|e| Error::Unsaid(Box::new(e)))?;
     Ok(Exit::Ok)
+}
+
+/// What tells members apart that were restored one by one, from different snapshots by mistake.
+fn must_be_the_same(cluster: &NewCluster, written: &[Member], built: &Built) -> Option<String> {
+    let is_all = written.len() == cluster.membership.members().len();
+    let crc = built.crc32c;
+    let note =
+        || format!("the database has CRC-32C {crc:08x}; every other member must say the same");
+    (!is_all).then(note)
 }
 
 fn random_token() -> String {

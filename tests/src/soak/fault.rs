@@ -303,10 +303,7 @@ fn name_of(process: &Process) -> String {
 #[must_use]
 pub fn can_mount() -> bool {
     static CAN: OnceLock<bool> = OnceLock::new();
-    *CAN.get_or_init(|| {
-        let mount = ["-rm", "mount", "-t", "tmpfs", "none", "/mnt"];
-        crate::run(Command::new("unshare").args(mount)).is_ok()
-    })
+    *CAN.get_or_init(|| crate::skips::try_to_mount().is_ok())
 }
 
 /// Runs with a small file system in place of the state, or of a destination, whose objects are
