@@ -11,7 +11,6 @@ mod members;
 mod stage;
 mod told;
 mod undo;
-mod write_behind;
 
 use clap::Parser;
 use std::process::ExitCode;

@@ -6,7 +6,6 @@ use crate::input::Kept;
 use crate::members::{self, NewCluster};
 use crate::told::{self, Done, Phases};
 use crate::undo;
-use crate::write_behind;
 use bbolt::Database;
 use config::Pipeline;
 use contract::{Clock, Exit, Job, Source};
@@ -177,11 +176,7 @@ impl Plan<'_> {
     ) -> Result<(Built, File), Error> {
         let membership: &Membership = &self.cluster.membership;
         let first = staging.new_database(0)?;
-        let adjust = args.adjustments();
-        let built = write_behind::with(&first, |out| {
-            datadir::build_database(database, membership, &adjust, out)
-        });
-        let built = built.map_err(|e| staging.unwritten(0, e))??;
+        let built = datadir::build_database(database, membership, &args.adjustments(), &first)?;
         failpoint::pass("restore.built");
         let (snap_name, snap) = datadir::snap_file(membership);
         let mut short = false;

@@ -102,12 +102,6 @@ impl Staging {
         Ok(durable::new_file(&paths.database())?)
     }
 
-    /// Why the database of a member is not written.
-    #[must_use]
-    pub fn unwritten(&self, at: usize, source: io::Error) -> PlaceError {
-        write_error(&self.member(at).database(), source)
-    }
-
     /// Has the database of a member on disk.
     ///
     /// # Errors
