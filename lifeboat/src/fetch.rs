@@ -10,7 +10,6 @@ use crate::views::{choose, read_catalogue};
 use crate::way_back::{self, Ended, WayBack};
 use catalogue::Manifest;
 use contract::Exit;
-use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -30,7 +29,9 @@ pub(crate) fn fetch(common: &Common, args: &FetchArgs) -> Result<ExitCode, Error
     let backup = choose(&catalogue, &args.backup)?;
     let copies = way_back::usable_copies(&catalogue, &backup, args.from.as_deref())?;
     let needed = copies.iter().map(|(_, manifest)| bytes_of(manifest, args.raw)).max();
-    must_fit(&output, needed.unwrap_or_default())?;
+    // A relative path was made absolute, so that it has a parent.
+    let directory = output.parent().unwrap_or(&output);
+    way_back::must_fit(directory, needed.unwrap_or_default())?;
     let way_back = WayBack {
         common,
         home: way_back::home(&pipeline, "fetches"),
@@ -56,18 +57,5 @@ fn bytes_of(manifest: &Manifest, raw: bool) -> u64 {
     match way_back::proved(manifest).filter(|_| !raw) {
         Some(proved) => proved.bytes,
         None => manifest.artifact.bytes,
-    }
-}
-
-/// An hour of downloading for a file that does not fit is an hour too much.
-fn must_fit(output: &Path, needed: u64) -> Result<(), Error> {
-    let Some(directory) = output.parent() else { return Ok(()) };
-    // Where nobody can tell how much is free, the write will.
-    match contract::Place::look(directory) {
-        Ok(place) if place.free_bytes < needed => {
-            let free = place.free_bytes;
-            Err(Error::NoRoom { directory: directory.to_path_buf(), needed, free })
-        }
-        _ => Ok(()),
     }
 }

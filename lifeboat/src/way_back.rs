@@ -94,7 +94,7 @@ impl WayBack<'_> {
         let what = format!("{backup} could not be brought back from {destination}: {problem}");
         // What another copy may make good is no failure yet.
         match goes_on {
-            true => tracing::warn!(code, causes, hint, "{what}; trying the next copy"),
+            true => tracing::warn!(code, causes, "{what}; trying the next copy"),
             false => tracing::error!(code, causes, hint, "{what}"),
         }
         goes_on.then_some(problem)
@@ -198,6 +198,18 @@ pub(crate) fn usable_copies<'a>(
     let all_newer = !all.is_empty() && all.iter().all(|(_, b)| newer(b));
     let exit = if all_newer { Exit::Unsupported } else { Exit::Corrupt };
     Err(Error::NoCopy { backup: backup.to_string(), why, exit })
+}
+
+/// An hour of downloading for what does not fit is an hour too much. `directory` need not be there.
+pub(crate) fn must_fit(directory: &Path, needed: u64) -> Result<(), Error> {
+    // Where nobody can tell how much is free, the write will.
+    match contract::Place::look(directory) {
+        Ok(place) if place.free_bytes < needed => {
+            let free = place.free_bytes;
+            Err(Error::NoRoom { directory: directory.to_path_buf(), needed, free })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Refuses a destination that the configuration does not have.

@@ -46,6 +46,15 @@ pub(crate) enum Target {
     All(PathBuf),
 }
 
+impl Target {
+    /// What is written, or what holds it.
+    pub(crate) fn directory(&self) -> &Path {
+        match self {
+            Target::One { data_dir: directory, .. } | Target::All(directory) => directory,
+        }
+    }
+}
+
 /// What is going to be done.
 #[derive(Debug)]
 pub(crate) struct Intent<'a> {

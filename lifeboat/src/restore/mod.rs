@@ -65,6 +65,10 @@ pub(crate) fn restore(common: &Common, args: &RestoreArgs) -> Result<ExitCode, F
     }
     let target = intent.target()?;
     let copies = way_back::usable_copies(&visible, &intent.chosen.backup, args.from.as_deref())?;
+    // The whole snapshot lies beside the target until the database is written.
+    let snapshot_bytes = copies.iter().filter_map(|(_, manifest)| way_back::proved(manifest));
+    let needed = snapshot_bytes.map(|digest| digest.bytes).max().unwrap_or_default();
+    way_back::must_fit(target.directory(), needed)?;
     announce(&intent, &target);
     let way_back = WayBack {
         common,

@@ -111,15 +111,15 @@ pub(crate) fn say(facts: &RestoreFacts, job: &Job, args: &Args) {
             tracing::info!("what was there before is {aside}");
         }
     }
+    if job.run_dir().is_some() {
+        // Whoever reads the receipt knows the whole way, shows the notes, and says what is next.
+        return;
+    }
     for note in &facts.notes {
         tracing::warn!("{note}");
     }
     for (key, values) in &facts.encryption_at_rest {
         tracing::warn!(values, "values are encrypted by Kubernetes: its API server needs {key}");
-    }
-    if job.run_dir().is_some() {
-        // `lifeboat restore` knows the whole way and says what is next.
-        return;
     }
     let moved = facts.members.iter().any(|member| !member.moved_aside.is_empty());
     for line in next(facts) {
