@@ -2,7 +2,7 @@
 
 use crate::destination::{Location, Sse};
 use crate::layers::nearest;
-use crate::{Destination, Pipeline, STAGES};
+use crate::{ByTier, Destination, Pipeline, STAGES, TIERS};
 
 /// One broken rule.
 pub(crate) struct Problem {
@@ -170,6 +170,9 @@ fn destinations(pipeline: &Pipeline) -> Option<Problem> {
                 .hint(format!("write \"all\", \"majority\" or a number up to {count}")),
         );
     }
+    if let Some(problem) = tiers(pipeline) {
+        return Some(problem);
+    }
     let encrypted = pipeline.stages.iter().any(|stage| stage == "encrypt");
     for (name, destination) in &pipeline.destinations {
         let problem = one_destination(name, destination);
@@ -185,6 +188,34 @@ fn destinations(pipeline: &Pipeline) -> Option<Problem> {
         }
     }
     same_place_twice(pipeline)
+}
+
+/// Every backup has a tier, and what is set for a tier is set for one that there is.
+fn tiers(pipeline: &Pipeline) -> Option<Problem> {
+    let tiers = &pipeline.replicate.tiers;
+    if let Some(unknown) = tiers.iter().find(|tier| !TIERS.contains(&tier.as_str())) {
+        let text = format!("tier {unknown:?} is not known");
+        let hint = format!("use {}", TIERS.join(", "));
+        return Some(Problem::new("replicate.tiers", text).hint(hint));
+    }
+    if !tiers.iter().any(|tier| tier == TIERS[0]) {
+        let text = format!("without {:?} most backups have no tier", TIERS[0]);
+        return Some(Problem::new("replicate.tiers", text).hint("add it"));
+    }
+    for (name, destination) in &pipeline.destinations {
+        let classes = destination.storage_class.iter().flat_map(ByTier::tiers);
+        let classes = classes.map(|tier| ("storage_class", tier));
+        let locks = destination.lock_for.iter().flat_map(ByTier::tiers);
+        let mut named = classes.chain(locks.map(|tier| ("lock_for", tier)));
+        if let Some((key, tier)) = named.find(|(_, tier)| !tiers.iter().any(|t| t == tier)) {
+            let text = format!("{key} of tier {tier:?} has no effect");
+            return Some(
+                Problem::new(format!("destinations.{name}.{key}"), text)
+                    .hint(format!("add {tier:?} to replicate.tiers, or delete it")),
+            );
+        }
+    }
+    None
 }
 
 fn one_destination(name: &str, destination: &Destination) -> Option<Problem> {
@@ -204,16 +235,43 @@ fn one_destination(name: &str, destination: &Destination) -> Option<Problem> {
             ));
         }
     };
-    if let (Location::Directory(_), Some(first)) = (&location, destination.remote_keys().first()) {
-        let text = format!("{first} has no effect on a directory");
+    if let Some(first) = destination.idle_keys(&location).first() {
+        let text = format!("{first} has no effect on {}", location.kind());
         return Some(Problem::new(format!("{key}.{first}"), text).hint("delete it"));
     }
+    keys_that_need_another(&key, destination).or_else(|| part_bytes(&key, destination))
+}
+
+fn keys_that_need_another(key: &str, destination: &Destination) -> Option<Problem> {
+    let with = |name: &str, other: &str| {
+        Problem::new(format!("{key}.{name}"), format!("{name} has no effect"))
+            .hint(format!("set {other}, or delete it"))
+    };
+    let needs = |name: &str, other: &str| {
+        Problem::new(format!("{key}.sse"), format!("sse needs {name}")).hint(format!("set {other}"))
+    };
     if destination.kms_key.is_some() && destination.sse != Some(Sse::Kms) {
-        return Some(
-            Problem::new(format!("{key}.kms_key"), "kms_key has no effect")
-                .hint("set sse = \"kms\", or delete it"),
-        );
+        return Some(with("kms_key", "sse = \"kms\""));
     }
+    if destination.customer_key_file.is_some() && destination.sse != Some(Sse::Customer) {
+        return Some(with("customer_key_file", "sse = \"customer\""));
+    }
+    if destination.sse == Some(Sse::Customer) && destination.customer_key_file.is_none() {
+        return Some(needs("customer_key_file", "it to a file with the key, 32 bytes in base64"));
+    }
+    if destination.lock_for.is_some() && destination.lock.is_none() {
+        return Some(with("lock_for", "lock = \"governance\" or \"compliance\""));
+    }
+    let ways = [&destination.sas_file, &destination.account_key_file];
+    let more_than_one = ways.iter().filter(|way| way.is_some()).count() > 1
+        || (destination.client_id.is_some() && ways.iter().any(|way| way.is_some()));
+    more_than_one.then(|| {
+        Problem::new(key, "there are several ways to sign in")
+            .hint("keep one of sas_file, account_key_file and client_id")
+    })
+}
+
+fn part_bytes(key: &str, destination: &Destination) -> Option<Problem> {
     const PART_BYTES_MIN: u64 = 5 << 20;
     const PART_BYTES_MAX: u64 = 512 << 20;
     match destination.part_bytes {
@@ -252,6 +310,14 @@ fn place(destination: &Destination) -> String {
         Ok(Location::S3 { bucket, prefix }) => {
             let endpoint = destination.endpoint.as_deref().unwrap_or_default();
             format!("s3://{bucket}/{prefix} {}", endpoint.trim_end_matches('/'))
+        }
+        Ok(Location::Gcs { bucket, prefix }) => {
+            let endpoint = destination.endpoint.as_deref().unwrap_or_default();
+            format!("gs://{bucket}/{prefix} {}", endpoint.trim_end_matches('/'))
+        }
+        Ok(Location::Azure { account, container, prefix }) => {
+            let endpoint = destination.endpoint.as_deref().unwrap_or_default();
+            format!("az://{account}/{container}/{prefix} {}", endpoint.trim_end_matches('/'))
         }
         Err(_) => destination.url.clone(),
     }

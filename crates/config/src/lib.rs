@@ -13,7 +13,7 @@ mod layers;
 mod sections;
 mod values;
 
-pub use destination::{Checksum, Destination, Location, ReadBack, Sse};
+pub use destination::{ByTier, Checksum, Destination, Location, Lock, ReadBack, Sse};
 pub use error::Error;
 pub use sections::{
     Capture, Compress, Decrypt, Drill, Encrypt, HashKvRule, MemberChoice, Notify, Pipeline,
@@ -26,6 +26,9 @@ pub const REFERENCE: &str = include_str!("../../../pipeline.toml");
 
 /// Stages that a pipeline may name, in the only order that makes sense.
 pub const STAGES: [&str; 6] = ["capture", "verify", "compress", "encrypt", "replicate", "prune"];
+
+/// Tiers of backups, from the one that every backup may be of to the rarest.
+pub const TIERS: [&str; 3] = ["frequent", "daily", "monthly"];
 
 #[cfg(test)]
 mod tests;

@@ -260,6 +260,9 @@ pub struct Decrypt {
 pub struct Replicate {
     /// How many destinations must hold a proved copy.
     pub require: Require,
+    /// The classes of backups: the first of a day may be `daily`, the first of a month `monthly`.
+    #[serde(deserialize_with = "one_or_many")]
+    pub tiers: Vec<String>,
     /// Whether a network destination takes an artifact that was not encrypted.
     pub allow_plaintext: bool,
     /// etcd's id of the cluster, in hex, when it was rebuilt or restored on purpose.
@@ -276,6 +279,7 @@ impl Default for Replicate {
     fn default() -> Self {
         Replicate {
             require: Require::All,
+            tiers: vec!["frequent".into()],
             allow_plaintext: false,
             accept_cluster_id: None,
             memory_bytes_max: 64 << 20,

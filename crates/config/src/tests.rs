@@ -1,6 +1,7 @@
 use super::*;
 use contract::Failure;
 use figment::providers::Env;
+use std::collections::BTreeMap;
 
 fn parse(text: &str) -> Result<Pipeline, Error> {
     // A prefix that nobody uses: the environment of the test must not matter.
@@ -51,9 +52,30 @@ fn the_reference_is_complete() {
         keys.extend(value.as_object().into_iter().flatten().map(|(key, _)| key.clone()));
     }
     let destination = serde_json::to_value(Destination {
+        url: String::new(),
         region: Some(String::new()),
+        endpoint: Some(String::new()),
+        path_style: Some(true),
+        ca_file: Some("".into()),
+        proxy: Some(String::new()),
+        profile: Some(String::new()),
+        credentials_file: Some("".into()),
+        sas_file: Some("".into()),
+        account_key_file: Some("".into()),
+        client_id: Some(String::new()),
+        storage_class: Some(ByTier::All(String::new())),
+        sse: Some(Sse::S3),
         kms_key: Some(String::new()),
-        ..Destination::default()
+        customer_key_file: Some("".into()),
+        lock: Some(Lock::Governance),
+        lock_for: Some(ByTier::All(Duration::from_secs(1))),
+        tags: Some(BTreeMap::new()),
+        checksum: Some(Checksum::Full),
+        read_back: Some(ReadBack::Full),
+        part_bytes: Some(0),
+        parts_in_flight: Some(0),
+        bytes_per_second_max: Some(0),
+        timeout: Some(Duration::from_secs(1)),
     });
     keys.extend(destination.unwrap().as_object().unwrap().keys().cloned());
     for key in keys {

@@ -36,8 +36,8 @@ pub async fn check_all(pipeline: &Pipeline, clock: Clock) -> Vec<Finding> {
         let (folder, object) = (format!("{}/{FOLDER}", pipeline.cluster), probe_name());
         let found = match opened {
             Ok(opened) => {
-                let now = move || clock.now();
-                let probe = store::probe(&*opened.store, &folder, &object, &now);
+                let (now, keeping) = (move || clock.now(), opened.probed());
+                let probe = store::probe(&*opened.store, &folder, &object, &keeping, &now);
                 tokio::time::timeout(LIMIT, probe).await.map_err(|_| stalled(&name))
             }
             Err(e) => Err(e),

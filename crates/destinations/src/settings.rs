@@ -2,12 +2,15 @@
 
 use crate::Error;
 use crate::memory::Share;
+use catalogue::TIER_DEFAULT;
 use config::{Checksum, Destination, Location, Pipeline, ReadBack, Sse};
+use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use store::{
-    DestinationSettings, ErrorKind, FileSettings, Operation, ReadBackMode, S3Settings, StoreError,
+    AzureCredentials, AzureSettings, DestinationSettings, ErrorKind, FileSettings, GcsSettings,
+    Keeping, Operation, ReadBackMode, S3Settings, StoreError,
 };
 
 /// How long a destination may go without progress, unless its settings say otherwise.
@@ -24,6 +27,27 @@ pub struct Opened {
     pub timeout: Duration,
     /// Whether the bytes leave this machine.
     pub is_remote: bool,
+    /// As written in the configuration.
+    pub written: Destination,
+}
+
+impl Opened {
+    /// How the store is to keep the artifact of a backup of this tier, taken at this time.
+    #[must_use]
+    pub fn keeping(&self, tier: &str, taken_at: Timestamp) -> Keeping {
+        let _ = taken_at;
+        Keeping {
+            storage_class: self.written.storage_class.as_ref().and_then(|c| c.of(tier)).cloned(),
+            lock: None,
+            tags: self.written.tags.clone().unwrap_or_default(),
+        }
+    }
+
+    /// How a probe's object is to be kept: as an artifact of the first tier, but without a lock, so
+    /// that it can be taken away again.
+    pub(crate) fn probed(&self) -> Keeping {
+        Keeping { lock: None, ..self.keeping(TIER_DEFAULT, Timestamp::UNIX_EPOCH) }
+    }
 }
 
 /// Opens every destination of the configuration, each by itself: one that cannot be opened
@@ -73,6 +97,7 @@ async fn open(name: &str, destination: &Destination, share: Share) -> Result<Ope
         },
         timeout: destination.timeout.map_or(TIMEOUT_DEFAULT, config::Duration::get),
         is_remote: destination.is_remote(),
+        written: destination.clone(),
     })
 }
 
@@ -81,43 +106,120 @@ fn settings(
     destination: &Destination,
     share: Share,
 ) -> Result<DestinationSettings, StoreError> {
-    let wrong = |said: String| {
-        let kind = ErrorKind::Config { said, hint: "correct it in pipeline.toml" };
-        StoreError::new(name, Operation::Open, "", kind)
-    };
-    let (bucket, prefix) = match destination.location().map_err(wrong)? {
+    let written = Written { name, destination, share };
+    match destination.location().map_err(|said| written.wrong(said))? {
         Location::Directory(path) => {
-            let path = std::path::absolute(&path).map_err(|e| wrong(e.to_string()))?;
-            return Ok(DestinationSettings::File(FileSettings { name: name.to_owned(), path }));
+            let path = std::path::absolute(&path).map_err(|e| written.wrong(e.to_string()))?;
+            Ok(DestinationSettings::File(FileSettings { name: name.to_owned(), path }))
         }
-        Location::S3 { bucket, prefix } => (bucket, prefix),
-    };
-    let mut s3 = S3Settings::new(name, bucket);
-    s3.prefix = prefix;
-    s3.region.clone_from(&destination.region);
-    s3.path_style = destination.path_style.unwrap_or(false);
-    s3.ca_file.clone_from(&destination.ca_file);
-    s3.profile.clone_from(&destination.profile);
-    s3.credentials_file.clone_from(&destination.credentials_file);
-    s3.storage_class.clone_from(&destination.storage_class);
-    s3.sse = destination.sse.map(|sse| match sse {
-        Sse::S3 => store::Sse::S3,
-        Sse::Kms => store::Sse::Kms { key_id: destination.kms_key.clone() },
-    });
-    s3.checksum = match destination.checksum.unwrap_or_default() {
-        Checksum::Full => store::Checksum::Full,
-        Checksum::Part => store::Checksum::Part,
-        Checksum::None => store::Checksum::None,
-    };
-    if let Some(endpoint) = &destination.endpoint {
-        let parsed = store::Endpoint::parse(endpoint).map_err(|e| wrong(e.to_string()))?;
-        s3.endpoint_url = Some(parsed);
+        Location::S3 { bucket, prefix } => {
+            Ok(DestinationSettings::S3(Box::new(written.s3(bucket, prefix)?)))
+        }
+        Location::Gcs { bucket, prefix } => {
+            Ok(DestinationSettings::Gcs(Box::new(written.gcs(bucket, prefix)?)))
+        }
+        Location::Azure { account, container, prefix } => {
+            Ok(DestinationSettings::Azure(Box::new(written.azure(account, container, prefix)?)))
+        }
     }
-    if let Some(timeout) = destination.timeout {
-        // A request that outlives the patience of this destination is not worth waiting for.
-        s3.timeout = s3.timeout.min(timeout.get());
+}
+
+/// A destination as it stands in the configuration.
+struct Written<'a> {
+    name: &'a str,
+    destination: &'a Destination,
+    share: Share,
+}
+
+impl Written<'_> {
+    fn wrong(&self, said: String) -> StoreError {
+        let kind = ErrorKind::Config { said, hint: "correct it in pipeline.toml" };
+        StoreError::new(self.name, Operation::Open, "", kind)
     }
-    s3.part_bytes = share.part_bytes;
-    s3.parts_in_flight = share.parts_in_flight;
-    Ok(DestinationSettings::S3(Box::new(s3)))
+
+    fn server(&self, url: Option<&String>) -> Result<Option<store::Endpoint>, StoreError> {
+        let parsed = url.map(|url| store::Endpoint::parse(url)).transpose();
+        parsed.map_err(|e| self.wrong(e.to_string()))
+    }
+
+    /// A request that outlives the patience of this destination is not worth waiting for.
+    fn timeout(&self, usual: Duration) -> Duration {
+        self.destination.timeout.map_or(usual, |timeout| usual.min(timeout.get()))
+    }
+
+    fn s3(&self, bucket: String, prefix: String) -> Result<S3Settings, StoreError> {
+        let written = self.destination;
+        let usual = S3Settings::new(self.name, bucket);
+        Ok(S3Settings {
+            prefix,
+            region: written.region.clone(),
+            endpoint_url: self.server(written.endpoint.as_ref())?,
+            path_style: written.path_style.unwrap_or(false),
+            ca_file: written.ca_file.clone(),
+            proxy: self.server(written.proxy.as_ref())?,
+            profile: written.profile.clone(),
+            credentials_file: written.credentials_file.clone(),
+            sse: written.sse.map(|sse| match sse {
+                Sse::S3 => store::Sse::S3,
+                Sse::Kms => store::Sse::Kms { key_id: written.kms_key.clone() },
+                Sse::Customer => {
+                    let key_file = written.customer_key_file.clone().unwrap_or_default();
+                    store::Sse::Customer { key_file }
+                }
+            }),
+            checksum: match written.checksum.unwrap_or_default() {
+                Checksum::Full => store::Checksum::Full,
+                Checksum::Part => store::Checksum::Part,
+                Checksum::None => store::Checksum::None,
+            },
+            timeout: self.timeout(usual.timeout),
+            part_bytes: self.share.part_bytes,
+            parts_in_flight: self.share.parts_in_flight,
+            ..usual
+        })
+    }
+
+    fn gcs(&self, bucket: String, prefix: String) -> Result<GcsSettings, StoreError> {
+        let written = self.destination;
+        let usual = GcsSettings::new(self.name, bucket);
+        Ok(GcsSettings {
+            prefix,
+            endpoint_url: self.server(written.endpoint.as_ref())?,
+            ca_file: written.ca_file.clone(),
+            proxy: self.server(written.proxy.as_ref())?,
+            credentials_file: written.credentials_file.clone(),
+            kms_key: written.kms_key.clone(),
+            customer_key_file: written.customer_key_file.clone(),
+            timeout: self.timeout(usual.timeout),
+            part_bytes: self.share.part_bytes,
+            ..usual
+        })
+    }
+
+    fn azure(
+        &self,
+        account: String,
+        container: String,
+        prefix: String,
+    ) -> Result<AzureSettings, StoreError> {
+        let written = self.destination;
+        let usual = AzureSettings::new(self.name, account, container);
+        Ok(AzureSettings {
+            prefix,
+            endpoint_url: self.server(written.endpoint.as_ref())?,
+            ca_file: written.ca_file.clone(),
+            proxy: self.server(written.proxy.as_ref())?,
+            credentials: match (&written.sas_file, &written.account_key_file) {
+                (Some(file), _) => AzureCredentials::SasFile(file.clone()),
+                (None, Some(file)) => AzureCredentials::AccountKeyFile(file.clone()),
+                (None, None) => AzureCredentials::Chain { client_id: written.client_id.clone() },
+            },
+            encryption_scope: written.kms_key.clone(),
+            customer_key_file: written.customer_key_file.clone(),
+            timeout: self.timeout(usual.timeout),
+            part_bytes: self.share.part_bytes,
+            parts_in_flight: self.share.parts_in_flight,
+            ..usual
+        })
+    }
 }

@@ -6,12 +6,13 @@
 //! Does not: test what needs a fault (lost answers, storms); that is done with scripted servers.
 
 use crate::{
-    Acknowledged, Destination, ErrorKind, Proof, ReadBackMode, ReadBackOptions, Result, StoreError,
-    Summary, read_back, read_small,
+    Acknowledged, Destination, ErrorKind, Keeping, Proof, ReadBackMode, ReadBackOptions, Result,
+    StoreError, Summary, read_back, read_small,
 };
 use bytes::Bytes;
 use futures::StreamExt;
 use jiff::Timestamp;
+use std::collections::BTreeMap;
 
 /// How much to write.
 #[derive(Debug, Clone, Copy)]
@@ -65,6 +66,9 @@ pub async fn run(destination: &dyn Destination, prefix: &str, extent: Extent) ->
     suite.bad_keys().await?;
     suite.cleaned_up().await
 }
+
+/// Nothing but the store's own standard.
+static PLAIN: Keeping = Keeping { storage_class: None, lock: None, tags: BTreeMap::new() };
 
 /// Length of a piece of [`noise`]: prime, so that pieces never fall in step with parts.
 const PIECE_BYTES: usize = 4_099;
@@ -141,7 +145,7 @@ impl Suite<'_> {
     /// Uploads in blocks of the given size and returns the summary.
     async fn upload(&self, key: &str, bytes: &Bytes, block_bytes: usize) -> Result<Summary> {
         let acknowledged = Acknowledged::default();
-        let mut upload = self.destination.create(key, acknowledged).await?;
+        let mut upload = self.destination.create(key, &PLAIN, acknowledged).await?;
         let mut rest = bytes.clone();
         while !rest.is_empty() {
             upload.write(rest.split_to(block_bytes.min(rest.len()))).await?;
@@ -163,15 +167,16 @@ impl Suite<'_> {
 
     async fn small(&self) -> Checked {
         let (key, bytes) = (self.key("small.json"), Bytes::from_static(b"{\"small\":1}"));
-        let stored = self.destination.put_new(&key, bytes.clone()).await?;
+        let stored = self.destination.put_new(&key, bytes.clone(), &PLAIN).await?;
         equal("existed, of a new object", &false, &stored.existed)?;
         equal("bytes stored", &(bytes.len() as u64), &stored.bytes)?;
         equal("bytes of a small object", &bytes, &self.bytes(&key).await?)?;
         equal("list of one", &vec![key.clone()], &self.keys("").await?)?;
-        let again = self.destination.put_new(&key, bytes.clone()).await?;
+        let again = self.destination.put_new(&key, bytes.clone(), &PLAIN).await?;
         equal("existed, of the same bytes again", &true, &again.existed)?;
         for other in ["{\"small\":2}", "{\"small\":10}", ""] {
-            let put = self.destination.put_new(&key, Bytes::from_static(other.as_bytes())).await;
+            let put =
+                self.destination.put_new(&key, Bytes::from_static(other.as_bytes()), &PLAIN).await;
             fails("put over another object", "AlreadyExists", is_taken, put)?;
         }
         equal("bytes after refused writes", &bytes, &self.bytes(&key).await?)?;
@@ -181,7 +186,7 @@ impl Suite<'_> {
 
     async fn ranges(&self) -> Checked {
         let (key, bytes) = (self.key("ranges"), noise(1_000));
-        self.destination.put_new(&key, bytes.clone()).await?;
+        self.destination.put_new(&key, bytes.clone(), &PLAIN).await?;
         for range in [0..1_000, 0..1, 999..1_000, 17..450, 5..5] {
             let mut blocks = self.destination.read(&key, Some(range.clone())).await?;
             let mut found = Vec::new();
@@ -204,7 +209,7 @@ impl Suite<'_> {
     async fn large(&self) -> Checked {
         let (key, bytes) = (self.key("large"), noise(self.extent.large_bytes));
         let acknowledged = Acknowledged::default();
-        let mut upload = self.destination.create(&key, acknowledged.clone()).await?;
+        let mut upload = self.destination.create(&key, &PLAIN, acknowledged.clone()).await?;
         let (first, rest) = bytes.split_at(bytes.len() * 3 / 4);
         upload.write(Bytes::copy_from_slice(first)).await?;
         equal("head before completion", &None, &self.destination.head(&key).await?)?;
@@ -216,14 +221,15 @@ impl Suite<'_> {
         equal("bytes acknowledged", &summary.bytes, &acknowledged.bytes())?;
         equal("list after completion", &vec![key.clone()], &self.keys("").await?)?;
         let full = ReadBackOptions::default();
-        let proof = read_back(self.destination, &key, &summary, full).await?.proof;
+        let proof = read_back(self.destination, &key, &summary, &full).await?.proof;
         equal("proof of a full read-back", &Proof::Sha256, &proof)?;
-        let checksum = ReadBackOptions { mode: ReadBackMode::Checksum, ..full };
-        read_back(self.destination, &key, &summary, checksum).await?;
+        let checksum = ReadBackOptions { mode: ReadBackMode::Checksum, ..full.clone() };
+        read_back(self.destination, &key, &summary, &checksum).await?;
         let mut wrong = summary;
         wrong.sha256[0] ^= 1;
         wrong.crc64nvme ^= 1;
-        for options in [full, checksum] {
+        wrong.crc32c ^= 1;
+        for options in [&full, &checksum] {
             let found = read_back(self.destination, &key, &wrong, options).await;
             let is_corrupt = |kind: &ErrorKind| matches!(kind, ErrorKind::Corrupt { .. });
             fails("read-back against another digest", "Corrupt", is_corrupt, found)?;
@@ -252,7 +258,8 @@ impl Suite<'_> {
             let shorter = Summary::of(&bytes[1..]);
             let other = Summary { crc64nvme: 1, ..Summary::of(&bytes) };
             for summary in [shorter, other] {
-                let mut upload = self.destination.create(&key, Acknowledged::default()).await?;
+                let mut upload =
+                    self.destination.create(&key, &PLAIN, Acknowledged::default()).await?;
                 upload.write(bytes.clone()).await?;
                 let completed = upload.complete(&summary).await;
                 let is_corrupt = |kind: &ErrorKind| matches!(kind, ErrorKind::Corrupt { .. });
@@ -265,8 +272,8 @@ impl Suite<'_> {
 
     async fn taken_early(&self) -> Checked {
         let key = self.key("taken");
-        self.destination.put_new(&key, Bytes::from_static(b"first")).await?;
-        let created = self.destination.create(&key, Acknowledged::default()).await;
+        self.destination.put_new(&key, Bytes::from_static(b"first"), &PLAIN).await?;
+        let created = self.destination.create(&key, &PLAIN, Acknowledged::default()).await;
         fails("upload to a taken key", "AlreadyExists", is_taken, created)?;
         Ok(self.destination.delete(&key).await?)
     }
@@ -275,10 +282,10 @@ impl Suite<'_> {
     async fn taken_late(&self) -> Checked {
         for length in [1_000, self.extent.large_bytes] {
             let (key, bytes) = (self.key("race"), noise(length));
-            let mut upload = self.destination.create(&key, Acknowledged::default()).await?;
+            let mut upload = self.destination.create(&key, &PLAIN, Acknowledged::default()).await?;
             upload.write(bytes.clone()).await?;
             let winner = Bytes::from_static(b"winner");
-            self.destination.put_new(&key, winner.clone()).await?;
+            self.destination.put_new(&key, winner.clone(), &PLAIN).await?;
             let completed = upload.complete(&Summary::of(&bytes)).await;
             fails("completion after the key was taken", "AlreadyExists", is_taken, completed)?;
             equal("bytes of the winner", &winner, &self.bytes(&key).await?)?;
@@ -289,7 +296,7 @@ impl Suite<'_> {
 
     async fn aborted(&self) -> Checked {
         let key = self.key("aborted");
-        let mut upload = self.destination.create(&key, Acknowledged::default()).await?;
+        let mut upload = self.destination.create(&key, &PLAIN, Acknowledged::default()).await?;
         upload.write(noise(self.extent.large_bytes)).await?;
         upload.abort().await?;
         equal("head after abort", &None, &self.destination.head(&key).await?)?;
@@ -301,7 +308,7 @@ impl Suite<'_> {
         // A directory cannot be a file as well, so `a/1` and `a/1/x` exclude each other there.
         let keys: Vec<String> = keys.into_iter().filter(|k| !k.ends_with("a/1/x")).collect();
         for key in &keys {
-            self.destination.put_new(key, Bytes::from_static(b"x")).await?;
+            self.destination.put_new(key, Bytes::from_static(b"x"), &PLAIN).await?;
         }
         for (prefix, wanted) in [("", &keys[..]), ("a/", &keys[1..3]), ("a", &keys[..3])] {
             equal("list under a prefix", &wanted.to_vec(), &self.keys(prefix).await?)?;
@@ -318,7 +325,7 @@ impl Suite<'_> {
         let keys = (0..self.extent.many).map(|n| self.key(&format!("many/{n:06}")));
         let keys: Vec<String> = keys.collect();
         for key in &keys {
-            self.destination.put_new(key, Bytes::from_static(b"x")).await?;
+            self.destination.put_new(key, Bytes::from_static(b"x"), &PLAIN).await?;
         }
         equal("list of many pages", &keys, &self.keys("many/").await?)?;
         for key in &keys {
@@ -330,9 +337,9 @@ impl Suite<'_> {
     async fn bad_keys(&self) -> Checked {
         let is_bad = |kind: &ErrorKind| matches!(kind, ErrorKind::BadKey(_));
         for key in ["", "/etc/passwd", "../up", "a/../b", "a//b", "a/", "a\0b", ".hidden"] {
-            let put = self.destination.put_new(key, Bytes::new()).await;
+            let put = self.destination.put_new(key, Bytes::new(), &PLAIN).await;
             fails("put under a bad key", "BadKey", is_bad, put)?;
-            let created = self.destination.create(key, Acknowledged::default()).await;
+            let created = self.destination.create(key, &PLAIN, Acknowledged::default()).await;
             fails("upload to a bad key", "BadKey", is_bad, created)?;
             fails("read of a bad key", "BadKey", is_bad, self.destination.read(key, None).await)?;
             fails("delete of a bad key", "BadKey", is_bad, self.destination.delete(key).await)?;

@@ -7,12 +7,14 @@
 //! watches over the whole.
 
 use crate::{
-    Acknowledged, DestinationSettings, ErrorKind, Examine, FileDestination, ObjectInfo, Operation,
-    Result, S3Destination, StoreError, Stored, Summary,
+    Acknowledged, AzureDestination, DestinationSettings, ErrorKind, Examine, FileDestination,
+    GcsDestination, Keeping, ObjectInfo, Operation, Result, S3Destination, StoreError, Stored,
+    Summary,
 };
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use futures::{StreamExt, stream::BoxStream};
+use std::any::Any;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -41,14 +43,19 @@ pub trait Destination: Send + Sync {
     ///
     /// # Errors
     /// [`ErrorKind::AlreadyExists`] when the key is taken already.
-    async fn create(&self, key: &str, acknowledged: Acknowledged) -> Result<Box<dyn Upload>>;
+    async fn create(
+        &self,
+        key: &str,
+        keeping: &Keeping,
+        acknowledged: Acknowledged,
+    ) -> Result<Box<dyn Upload>>;
 
     /// Writes a small object under a free key. If the very same bytes are there already, that
     /// is success, with [`Stored::existed`] set: a repeated or ambiguous call is harmless.
     ///
     /// # Errors
     /// [`ErrorKind::AlreadyExists`] when the key holds other bytes, which are left alone.
-    async fn put_new(&self, key: &str, bytes: Bytes) -> Result<Stored>;
+    async fn put_new(&self, key: &str, bytes: Bytes, keeping: &Keeping) -> Result<Stored>;
 
     /// What the store says of an object, `None` if there is none.
     ///
@@ -61,6 +68,27 @@ pub trait Destination: Send + Sync {
     /// # Errors
     /// [`ErrorKind::NotFound`]; [`ErrorKind::Corrupt`] when the range reaches outside.
     async fn read(&self, key: &str, range: Option<Range<u64>>) -> Result<Blocks>;
+
+    /// Copies an object of another destination under the same key, create-only, without its bytes
+    /// passing through this machine. `None` where the two have no such way between them. The copy
+    /// has to be read back like any other.
+    ///
+    /// # Errors
+    /// As [`Destination::create`] and [`Upload::complete`]; [`ErrorKind::Denied`] when one side may
+    /// not be reached from the other, which a copy through this machine still may.
+    async fn copy_from(
+        &self,
+        source: &dyn Destination,
+        key: &str,
+        bytes: u64,
+        keeping: &Keeping,
+    ) -> Result<Option<Stored>> {
+        let _ = (source, key, bytes, keeping);
+        Ok(None)
+    }
+
+    /// For [`Destination::copy_from`] of the same kind.
+    fn as_any(&self) -> &dyn Any;
 
     /// Every object whose key starts with `prefix` (as text, not as path), in key order.
     ///
@@ -90,12 +118,12 @@ pub trait Destination: Send + Sync {
         None
     }
 
-    /// Whether the object was stored in the way the settings ask for.
+    /// Whether the object was stored in the way that `keeping` and the settings ask for.
     ///
     /// # Errors
     /// [`ErrorKind::SilentDowngrade`] when the store ignored a setting.
-    fn audit(&self, info: &ObjectInfo) -> Result<()> {
-        let _ = info;
+    fn audit(&self, info: &ObjectInfo, keeping: &Keeping) -> Result<()> {
+        let _ = (info, keeping);
         Ok(())
     }
 }
@@ -135,6 +163,8 @@ pub async fn open(settings: DestinationSettings) -> Result<Arc<dyn Destination>>
     Ok(match settings {
         DestinationSettings::File(settings) => Arc::new(FileDestination::open(settings)?),
         DestinationSettings::S3(settings) => Arc::new(S3Destination::open(*settings).await?),
+        DestinationSettings::Gcs(settings) => Arc::new(GcsDestination::open(*settings).await?),
+        DestinationSettings::Azure(settings) => Arc::new(AzureDestination::open(*settings).await?),
     })
 }
 

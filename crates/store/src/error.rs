@@ -250,6 +250,12 @@ impl StoreError {
         self
     }
 
+    /// The same error, as part of another operation.
+    pub(crate) fn during(mut self, operation: Operation) -> Self {
+        self.0.operation = operation;
+        self
+    }
+
     /// What to decide by.
     #[must_use]
     pub fn kind(&self) -> &ErrorKind {

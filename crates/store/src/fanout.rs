@@ -21,7 +21,7 @@ mod spool;
 pub use sender::{AllFailed, FanoutBreaker, FanoutSender};
 
 use crate::{
-    Acknowledged, Destination, ReadBack, ReadBackMode, Result, StoreError, Stored, Summary,
+    Acknowledged, Destination, Keeping, ReadBack, ReadBackMode, Result, StoreError, Stored, Summary,
 };
 use log::Log;
 use std::path::PathBuf;
@@ -58,6 +58,8 @@ pub struct Target {
     pub destination: Arc<dyn Destination>,
     /// The key of the object in it.
     pub key: String,
+    /// How the store is to keep it.
+    pub keeping: Keeping,
     /// How long it may go without acknowledging a byte.
     pub stall_timeout: Duration,
     /// How thoroughly the copy is read back.
@@ -71,6 +73,7 @@ impl Target {
         Target {
             destination,
             key: key.into(),
+            keeping: Keeping::default(),
             stall_timeout: Duration::from_secs(300),
             read_back: ReadBackMode::Full,
         }

@@ -10,8 +10,8 @@ mod upload;
 use crate::error::local;
 use crate::key::{check_key, check_prefix};
 use crate::{
-    Acknowledged, Blocks, Destination, ErrorKind, FileSettings, ObjectInfo, Operation, Result,
-    StoreError, Stored, Summary, Upload,
+    Acknowledged, Blocks, Destination, ErrorKind, FileSettings, Keeping, ObjectInfo, Operation,
+    Result, StoreError, Stored, Summary, Upload,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -93,7 +93,12 @@ impl Destination for FileDestination {
         format!("file://{}", self.root.display())
     }
 
-    async fn create(&self, key: &str, acknowledged: Acknowledged) -> Result<Box<dyn Upload>> {
+    async fn create(
+        &self,
+        key: &str,
+        _: &Keeping,
+        acknowledged: Acknowledged,
+    ) -> Result<Box<dyn Upload>> {
         self.path_of(Operation::Create, key)?;
         let (root, name) = (self.root.clone(), key.to_owned());
         let begun = self.blocking(Operation::Create, key, move || io::begin(&root, &name));
@@ -101,7 +106,7 @@ impl Destination for FileDestination {
         Ok(Box::new(upload::FileUpload::new(self.clone(), key, file, acknowledged)))
     }
 
-    async fn put_new(&self, key: &str, bytes: Bytes) -> Result<Stored> {
+    async fn put_new(&self, key: &str, bytes: Bytes, _: &Keeping) -> Result<Stored> {
         let path = self.path_of(Operation::Put, key)?;
         let length = bytes.len() as u64;
         let (root, name, body) = (self.root.clone(), key.to_owned(), bytes.clone());
@@ -150,6 +155,10 @@ impl Destination for FileDestination {
             return Err(self.error(Operation::Read, key, kind));
         }
         Ok(io::blocks(self.clone(), key.to_owned(), path, file, range))
+    }
+
+    fn as_any(&self) -> &dyn std::any::Any {
+        self
     }
 
     async fn list(&self, prefix: &str) -> Result<Vec<ObjectInfo>> {

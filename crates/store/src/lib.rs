@@ -10,12 +10,16 @@
 //! Does not: know what a backup or a manifest is, write manifests, decide what to delete,
 //! create buckets, or read any configuration file of ours.
 
+mod azure;
 #[cfg(feature = "conformance")]
 pub mod conformance;
+mod create_only;
 mod destination;
 mod error;
 mod fanout;
 mod file;
+mod gcs;
+mod keeping;
 mod key;
 mod object;
 mod probe;
@@ -24,6 +28,7 @@ mod s3;
 mod settings;
 mod summary;
 
+pub use azure::AzureDestination;
 pub use destination::{Blocks, Destination, Upload, open, read_small};
 pub use error::{Answer, CredentialsProblem, ErrorKind, Operation, Result, StoreError};
 pub use fanout::{
@@ -31,14 +36,16 @@ pub use fanout::{
     fanout,
 };
 pub use file::FileDestination;
+pub use gcs::GcsDestination;
+pub use keeping::{Keeping, Lock, LockMode};
 pub use key::{KEY_BYTES_MAX, KeyProblem, check_key};
 pub use object::{ObjectInfo, Stored};
 pub use probe::{Examine, Probe, Trial, Verdict, probe};
 pub use read_back::{Proof, ReadBack, ReadBackMode, ReadBackOptions, read_back, read_back_small};
 pub use s3::S3Destination;
 pub use settings::{
-    Checksum, DestinationSettings, Endpoint, EndpointProblem, FileSettings, PART_BYTES_DEFAULT,
-    PART_BYTES_MAX, PART_BYTES_MIN, PARTS_IN_FLIGHT_MAX, S3Settings, Secret, Sse,
-    StaticCredentials,
+    AzureCredentials, AzureSettings, Checksum, DestinationSettings, Endpoint, EndpointProblem,
+    FileSettings, GcsSettings, PART_BYTES_DEFAULT, PART_BYTES_MAX, PART_BYTES_MIN,
+    PARTS_IN_FLIGHT_MAX, S3Settings, Secret, Sse, StaticCredentials,
 };
 pub use summary::{Acknowledged, Summary, Summer};

@@ -1,6 +1,6 @@
 //! What stores say of objects.
 
-use crate::Sse;
+use crate::{LockMode, Sse, Summary};
 use jiff::Timestamp;
 
 /// An object as the store describes it. A listing fills only key, bytes, time, etag and class.
@@ -14,6 +14,8 @@ pub struct ObjectInfo {
     pub modified: Option<Timestamp>,
     /// CRC-64/NVME of the whole object, if the store keeps it.
     pub crc64nvme: Option<u64>,
+    /// CRC-32C of the whole object, if the store keeps it.
+    pub crc32c: Option<u32>,
     /// The store's class; `None` is its standard one.
     pub storage_class: Option<String>,
     /// Encryption at rest as reported, `None` if the store does not say.
@@ -24,6 +26,18 @@ pub struct ObjectInfo {
     pub version_id: Option<String>,
     /// Until when the store refuses to delete this version.
     pub locked_until: Option<Timestamp>,
+    /// Who may lift that lock, if the store says.
+    pub lock_mode: Option<LockMode>,
+}
+
+impl ObjectInfo {
+    /// Whether the checksum that the store keeps of the whole object is that of `summary`; `None`
+    /// if it keeps none.
+    #[must_use]
+    pub fn agrees_with(&self, summary: &Summary) -> Option<bool> {
+        let crc64 = self.crc64nvme.map(|crc| crc == summary.crc64nvme);
+        crc64.or_else(|| self.crc32c.map(|crc| crc == summary.crc32c))
+    }
 }
 
 /// A completed write.

@@ -9,7 +9,8 @@
 //! owner or room.
 
 use crate::{
-    Acknowledged, Destination, ErrorKind, ObjectInfo, Operation, Result, StoreError, Summary,
+    Acknowledged, Destination, ErrorKind, Keeping, ObjectInfo, Operation, Result, StoreError,
+    Summary,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -126,11 +127,12 @@ impl Probe {
     }
 }
 
-/// Tries a destination out with an object `folder/name`. `now` is this machine's clock.
+/// Tries a destination out with an object `folder/name`, kept as `keeping` says. `now` is this machine's clock.
 pub async fn probe(
     destination: &dyn Destination,
     folder: &str,
     name: &str,
+    keeping: &Keeping,
     now: &(dyn Fn() -> Timestamp + Send + Sync),
 ) -> Probe {
     let mut probe = Probe::default();
@@ -148,7 +150,7 @@ pub async fn probe(
     };
     let before = now();
     if probe.left.is_none() {
-        match write(destination, &key).await {
+        match write(destination, &key, keeping).await {
             Ok(()) => probe.good(Trial::Write, "written"),
             Err(e) => {
                 probe.failed(Trial::Write, e);
@@ -156,13 +158,13 @@ pub async fn probe(
             }
         }
     }
-    let info = look(destination, &key, &mut probe).await;
+    let info = look(destination, &key, keeping, &mut probe).await;
     probe.clock_ahead_seconds = match ask_time(destination, &key, now).await {
         Some(ahead) => Some(ahead),
         None => info.filter(|_| probe.left.is_none()).and_then(|info| ahead(&info, before, now())),
     };
     read(destination, &key, &mut probe).await;
-    conditions(destination, &key, &mut probe).await;
+    conditions(destination, &key, keeping, &mut probe).await;
     listed(destination, folder, &key, &mut probe).await;
     delete(destination, &key, &mut probe).await;
     probe
@@ -203,8 +205,8 @@ fn is_probe(name: &str) -> bool {
 }
 
 /// As an artifact is written, so that storage class and encryption are asked for.
-async fn write(destination: &dyn Destination, key: &str) -> Result<()> {
-    let mut upload = destination.create(key, Acknowledged::default()).await?;
+async fn write(destination: &dyn Destination, key: &str, keeping: &Keeping) -> Result<()> {
+    let mut upload = destination.create(key, keeping, Acknowledged::default()).await?;
     if let Err(e) = upload.write(Bytes::from_static(SAMPLE)).await {
         // The failure counts, not what became of the rest.
         let _ = upload.abort().await;
@@ -213,7 +215,12 @@ async fn write(destination: &dyn Destination, key: &str) -> Result<()> {
     upload.complete(&Summary::of(SAMPLE)).await.map(drop)
 }
 
-async fn look(destination: &dyn Destination, key: &str, probe: &mut Probe) -> Option<ObjectInfo> {
+async fn look(
+    destination: &dyn Destination,
+    key: &str,
+    keeping: &Keeping,
+    probe: &mut Probe,
+) -> Option<ObjectInfo> {
     let found = match destination.head(key).await {
         Ok(Some(info)) => Ok(info),
         Ok(None) => {
@@ -221,7 +228,7 @@ async fn look(destination: &dyn Destination, key: &str, probe: &mut Probe) -> Op
         }
         Err(e) => Err(e),
     };
-    match found.and_then(|info| destination.audit(&info).map(|()| info)) {
+    match found.and_then(|info| destination.audit(&info, keeping).map(|()| info)) {
         Ok(info) => {
             probe.good(Trial::Settings, "settings honoured");
             Some(info)
@@ -278,12 +285,17 @@ async fn read_range(
     Err(StoreError::new(destination.name(), Operation::Read, key, kind))
 }
 
-async fn conditions(destination: &dyn Destination, key: &str, probe: &mut Probe) {
+async fn conditions(
+    destination: &dyn Destination,
+    key: &str,
+    keeping: &Keeping,
+    probe: &mut Probe,
+) {
     let sample = Bytes::from_static(SAMPLE);
     let Some(store) = destination.examine() else {
         // A directory keeps the condition by itself; the very attempt shows it.
         let other = Bytes::from_static(b"other bytes");
-        match destination.put_new(key, other).await {
+        match destination.put_new(key, other, keeping).await {
             Err(e) if matches!(e.kind(), ErrorKind::AlreadyExists) => {
                 probe.good(Trial::Condition, "create-only");
             }

@@ -1,13 +1,14 @@
 //! Proves that a copy in a store is the one that was sent: no copy counts before.
 //!
-//! Full mode reads every byte and compares SHA-256. Checksum mode compares the CRC-64/NVME
+//! Full mode reads every byte and compares SHA-256. Checksum mode compares the checksum
 //! that the store itself keeps of the whole object, and reads everything if it keeps none.
-//! Either way the length, the storage class and the encryption must be as asked for.
+//! Either way the length, the storage class, the lock and the encryption must be as asked for.
 //!
 //! Does not: repair or delete a bad copy; it stays, without a manifest, as garbage.
 
 use crate::{
-    Blocks, Destination, ErrorKind, ObjectInfo, Operation, Result, StoreError, Summary, Summer,
+    Blocks, Destination, ErrorKind, Keeping, ObjectInfo, Operation, Result, StoreError, Summary,
+    Summer,
 };
 use futures::StreamExt;
 use std::future::Future;
@@ -29,17 +30,20 @@ pub enum ReadBackMode {
 }
 
 /// How to read back.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct ReadBackOptions {
     /// How thorough to be.
     pub mode: ReadBackMode,
     /// How long the store may take for its next answer or block.
     pub stall_timeout: Duration,
+    /// How the store was asked to keep it.
+    pub keeping: Keeping,
 }
 
 impl Default for ReadBackOptions {
     fn default() -> Self {
-        ReadBackOptions { mode: ReadBackMode::Full, stall_timeout: Duration::from_secs(300) }
+        let (mode, keeping) = (ReadBackMode::Full, Keeping::default());
+        ReadBackOptions { mode, stall_timeout: Duration::from_secs(300), keeping }
     }
 }
 
@@ -50,6 +54,8 @@ pub enum Proof {
     Sha256,
     /// The store's own checksum of the whole object.
     Crc64Nvme,
+    /// The same, where the store keeps a CRC-32C.
+    Crc32c,
 }
 
 /// A copy that is what it has to be.
@@ -71,16 +77,16 @@ pub async fn read_back(
     destination: &dyn Destination,
     key: &str,
     expected: &Summary,
-    options: ReadBackOptions,
+    options: &ReadBackOptions,
 ) -> Result<ReadBack> {
     let check = Check { destination, key, stall_timeout: options.stall_timeout };
     let info = check.look().await?;
     check.same("length", &expected.bytes.to_string(), &info.bytes.to_string())?;
-    destination.audit(&info)?;
-    if let (ReadBackMode::Checksum, Some(found)) = (options.mode, info.crc64nvme) {
-        let expected = format!("{:016x}", expected.crc64nvme);
-        check.same("CRC-64/NVME kept by the store", &expected, &format!("{found:016x}"))?;
-        return Ok(ReadBack { proof: Proof::Crc64Nvme, info });
+    destination.audit(&info, &options.keeping)?;
+    if options.mode == ReadBackMode::Checksum
+        && let Some(proof) = check.kept_checksum(&info, expected)?
+    {
+        return Ok(ReadBack { proof, info });
     }
     let found = check.summarize().await?;
     check.same("length", &expected.bytes.to_string(), &found.bytes.to_string())?;
@@ -114,6 +120,19 @@ impl Check<'_> {
         }
         let (expected, found) = (expected.to_owned(), found.to_owned());
         Err(self.error(ErrorKind::Corrupt { check, expected, found }))
+    }
+
+    /// Compares the checksum that the store keeps of the whole object, if it keeps one.
+    fn kept_checksum(&self, info: &ObjectInfo, expected: &Summary) -> Result<Option<Proof>> {
+        if let Some(found) = info.crc64nvme {
+            let expected = format!("{:016x}", expected.crc64nvme);
+            self.same("CRC-64/NVME kept by the store", &expected, &format!("{found:016x}"))?;
+            return Ok(Some(Proof::Crc64Nvme));
+        }
+        let Some(found) = info.crc32c else { return Ok(None) };
+        let expected = format!("{:08x}", expected.crc32c);
+        self.same("CRC-32C kept by the store", &expected, &format!("{found:08x}"))?;
+        Ok(Some(Proof::Crc32c))
     }
 
     async fn in_time<T>(&self, answer: impl Future<Output = T>) -> Result<T> {

@@ -26,7 +26,7 @@ mod upload;
 
 use crate::key::{check_key, check_prefix};
 use crate::{
-    Acknowledged, Blocks, Destination, ErrorKind, Examine, ObjectInfo, Operation, Result,
+    Acknowledged, Blocks, Destination, ErrorKind, Examine, Keeping, ObjectInfo, Operation, Result,
     S3Settings, StoreError, Stored, Upload,
 };
 use async_trait::async_trait;
@@ -122,17 +122,22 @@ impl Destination for S3Destination {
         self.0.clock.now()
     }
 
-    async fn create(&self, key: &str, acknowledged: Acknowledged) -> Result<Box<dyn Upload>> {
+    async fn create(
+        &self,
+        key: &str,
+        keeping: &Keeping,
+        acknowledged: Acknowledged,
+    ) -> Result<Box<dyn Upload>> {
         let name = self.0.name_of(Operation::Create, key)?;
         if self.0.look(Operation::Create, key).await?.is_some() {
             return Err(self.0.error(Operation::Create, key, ErrorKind::AlreadyExists));
         }
-        let upload = upload::S3Upload::new(self.clone(), key, name, acknowledged);
+        let upload = upload::S3Upload::new(self.clone(), key, name, keeping.clone(), acknowledged);
         Ok(Box::new(upload))
     }
 
-    async fn put_new(&self, key: &str, bytes: Bytes) -> Result<Stored> {
-        commit::put_new(self, Operation::Put, key, bytes).await
+    async fn put_new(&self, key: &str, bytes: Bytes, keeping: &Keeping) -> Result<Stored> {
+        commit::put_new(self, Operation::Put, key, bytes, keeping).await
     }
 
     async fn head(&self, key: &str) -> Result<Option<ObjectInfo>> {
@@ -141,6 +146,10 @@ impl Destination for S3Destination {
 
     async fn read(&self, key: &str, range: Option<Range<u64>>) -> Result<Blocks> {
         body::read(self.0.clone(), key, range).await
+    }
+
+    fn as_any(&self) -> &dyn std::any::Any {
+        self
     }
 
     async fn list(&self, prefix: &str) -> Result<Vec<ObjectInfo>> {
@@ -172,8 +181,8 @@ impl Destination for S3Destination {
         Some(self)
     }
 
-    fn audit(&self, info: &ObjectInfo) -> Result<()> {
-        let checked = object::check_class(&self.0.settings, info)
+    fn audit(&self, info: &ObjectInfo, keeping: &Keeping) -> Result<()> {
+        let checked = object::check_class(keeping, info)
             .and_then(|()| object::check_sse(&self.0.settings, info));
         checked.map_err(|kind| self.0.error(Operation::ReadBack, &info.key, kind))
     }

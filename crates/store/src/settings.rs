@@ -26,6 +26,10 @@ pub enum DestinationSettings {
     File(FileSettings),
     /// A bucket of S3 or of a server that speaks its language.
     S3(Box<S3Settings>),
+    /// A bucket of Google Cloud Storage.
+    Gcs(Box<GcsSettings>),
+    /// A container of Azure Blob Storage.
+    Azure(Box<AzureSettings>),
 }
 
 /// A directory, on a local or a mounted file system. Every write is synced.
@@ -56,6 +60,9 @@ pub struct S3Settings {
     pub path_style: bool,
     /// PEM certificates; if given, exactly these are trusted for the endpoint.
     pub ca_file: Option<PathBuf>,
+    /// The HTTP proxy for requests to the bucket; `None` leaves it to the environment
+    /// (`HTTPS_PROXY`, `NO_PROXY`).
+    pub proxy: Option<Endpoint>,
     /// A profile of the AWS configuration files.
     pub profile: Option<String>,
     /// A file in the format of `~/.aws/credentials`, instead of that one.
@@ -63,8 +70,6 @@ pub struct S3Settings {
     /// Explicit credentials; `None` leaves it to the SDK's chain (environment, profile, web
     /// identity, `credential_process`, SSO, container and instance metadata).
     pub credentials: Option<StaticCredentials>,
-    /// `STANDARD_IA`, `GLACIER_IR`, …
-    pub storage_class: Option<String>,
     /// Encryption at rest by the store.
     pub sse: Option<Sse>,
     /// Which checksums travel with the bytes.
@@ -92,10 +97,10 @@ impl S3Settings {
             endpoint_url: None,
             path_style: false,
             ca_file: None,
+            proxy: None,
             profile: None,
             credentials_file: None,
             credentials: None,
-            storage_class: None,
             sse: None,
             checksum: Checksum::Full,
             part_bytes: PART_BYTES_DEFAULT,
@@ -104,6 +109,135 @@ impl S3Settings {
             timeout: Duration::from_secs(60),
         }
     }
+}
+
+/// A bucket of Google Cloud Storage.
+#[derive(Debug, Clone)]
+pub struct GcsSettings {
+    /// The name in `pipeline.toml`.
+    pub name: String,
+    /// The bucket; it must exist.
+    pub bucket: String,
+    /// Put before every key, with a `/` between; empty for none.
+    pub prefix: String,
+    /// The server, if it is not Google's own.
+    pub endpoint_url: Option<Endpoint>,
+    /// PEM certificates; if given, exactly these are trusted for the endpoint.
+    pub ca_file: Option<PathBuf>,
+    /// The HTTP proxy for requests to the bucket; `None` leaves it to the environment.
+    pub proxy: Option<Endpoint>,
+    /// A service account's key, or the description of a federated identity, in Google's JSON;
+    /// `None` leaves it to the chain (`GOOGLE_APPLICATION_CREDENTIALS`, gcloud's, metadata).
+    pub credentials_file: Option<PathBuf>,
+    /// No credentials at all: for servers that ask for none. It goes before the file.
+    pub anonymous: bool,
+    /// Encryption at rest with a key of the key service (`projects/…/cryptoKeys/…`).
+    pub kms_key: Option<String>,
+    /// A file with a key of the customer's own (32 bytes, base64), sent with every request.
+    pub customer_key_file: Option<PathBuf>,
+    /// Bytes of one chunk of an upload; a multiple of 256 KiB.
+    pub part_bytes: u64,
+    /// How often a request is tried in all, 1 to 20.
+    pub attempts: u32,
+    /// Limit of one attempt of a small request. A chunk gets more, by its size.
+    pub timeout: Duration,
+}
+
+impl GcsSettings {
+    /// A bucket with default settings.
+    #[must_use]
+    pub fn new(name: impl Into<String>, bucket: impl Into<String>) -> Self {
+        GcsSettings {
+            name: name.into(),
+            bucket: bucket.into(),
+            prefix: String::new(),
+            endpoint_url: None,
+            ca_file: None,
+            proxy: None,
+            credentials_file: None,
+            anonymous: false,
+            kms_key: None,
+            customer_key_file: None,
+            part_bytes: PART_BYTES_DEFAULT,
+            attempts: 5,
+            timeout: Duration::from_secs(60),
+        }
+    }
+}
+
+/// A container of Azure Blob Storage.
+#[derive(Debug, Clone)]
+pub struct AzureSettings {
+    /// The name in `pipeline.toml`.
+    pub name: String,
+    /// The storage account.
+    pub account: String,
+    /// The container; it must exist.
+    pub container: String,
+    /// Put before every key, with a `/` between; empty for none.
+    pub prefix: String,
+    /// The account's address, if it is not `https://ACCOUNT.blob.core.windows.net`.
+    pub endpoint_url: Option<Endpoint>,
+    /// PEM certificates; if given, exactly these are trusted for the endpoint.
+    pub ca_file: Option<PathBuf>,
+    /// The HTTP proxy for requests to the container; `None` leaves it to the environment.
+    pub proxy: Option<Endpoint>,
+    /// Who asks.
+    pub credentials: AzureCredentials,
+    /// An encryption scope of the account.
+    pub encryption_scope: Option<String>,
+    /// A file with a key of the customer's own (32 bytes, base64), sent with every request.
+    pub customer_key_file: Option<PathBuf>,
+    /// Bytes of the first blocks; they grow so that 50,000 never run out.
+    pub part_bytes: u64,
+    /// Blocks in flight at once, 1 to [`PARTS_IN_FLIGHT_MAX`].
+    pub parts_in_flight: usize,
+    /// How often a request is tried in all, 1 to 20.
+    pub attempts: u32,
+    /// Limit of one attempt of a small request. A block gets more, by its size.
+    pub timeout: Duration,
+}
+
+impl AzureSettings {
+    /// A container with default settings.
+    #[must_use]
+    pub fn new(
+        name: impl Into<String>,
+        account: impl Into<String>,
+        container: impl Into<String>,
+    ) -> Self {
+        AzureSettings {
+            name: name.into(),
+            account: account.into(),
+            container: container.into(),
+            prefix: String::new(),
+            endpoint_url: None,
+            ca_file: None,
+            proxy: None,
+            credentials: AzureCredentials::Chain { client_id: None },
+            encryption_scope: None,
+            customer_key_file: None,
+            part_bytes: PART_BYTES_DEFAULT,
+            parts_in_flight: 3,
+            attempts: 5,
+            timeout: Duration::from_secs(60),
+        }
+    }
+}
+
+/// Who asks a container. Files are read again when they change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AzureCredentials {
+    /// Entra: a workload identity, a client secret or certificate of the environment, the
+    /// machine's managed identity; the first of them that there is.
+    Chain {
+        /// The identity, where the machine or the pod has several.
+        client_id: Option<String>,
+    },
+    /// A file with a shared access signature (`sv=…&sig=…`).
+    SasFile(PathBuf),
+    /// A file with one of the account's keys.
+    AccountKeyFile(PathBuf),
 }
 
 /// Encryption at rest.
@@ -116,6 +250,11 @@ pub enum Sse {
         /// Key id, alias or ARN.
         key_id: Option<String>,
     },
+    /// With a key of the customer's own, which is sent with every request (SSE-C).
+    Customer {
+        /// A file with the key: 32 bytes, base64.
+        key_file: PathBuf,
+    },
     /// Something else that a store reported; it cannot be asked for.
     Other(String),
 }
@@ -126,6 +265,7 @@ impl fmt::Display for Sse {
             Sse::S3 => f.write_str("AES256"),
             Sse::Kms { key_id: None } => f.write_str("aws:kms"),
             Sse::Kms { key_id: Some(id) } => write!(f, "aws:kms with key {id}"),
+            Sse::Customer { .. } => f.write_str("a key of the customer's own"),
             Sse::Other(name) => f.write_str(name),
         }
     }

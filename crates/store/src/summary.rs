@@ -1,7 +1,8 @@
 //! What a stream of bytes amounts to: its length and two checksums.
 //!
 //! SHA-256 names the bytes; CRC-64/NVME (polynomial 0xad93d23594c93659, reflected) is what
-//! S3 computes over a whole object, however many parts it was sent in.
+//! S3 computes over a whole object, however many parts it was sent in, and Azure over each block;
+//! CRC-32C (Castagnoli) is Google's.
 
 use bytes::Bytes;
 use crc_fast::CrcAlgorithm::Crc64Nvme;
@@ -19,6 +20,8 @@ pub struct Summary {
     pub sha256: [u8; 32],
     /// CRC-64/NVME.
     pub crc64nvme: u64,
+    /// CRC-32C.
+    pub crc32c: u32,
 }
 
 impl Summary {
@@ -55,11 +58,13 @@ pub struct Summer {
     bytes: u64,
     sha256: Sha256,
     crc: crc_fast::Digest,
+    crc32c: u32,
 }
 
 impl Default for Summer {
     fn default() -> Self {
-        Summer { bytes: 0, sha256: Sha256::new(), crc: crc_fast::Digest::new(Crc64Nvme) }
+        let crc = crc_fast::Digest::new(Crc64Nvme);
+        Summer { bytes: 0, sha256: Sha256::new(), crc, crc32c: 0 }
     }
 }
 
@@ -75,6 +80,7 @@ impl Summer {
         self.bytes += bytes.len() as u64;
         self.sha256.update(bytes);
         self.crc.update(bytes);
+        self.crc32c = crc32c::crc32c_append(self.crc32c, bytes);
     }
 
     /// How many bytes passed.
@@ -90,6 +96,7 @@ impl Summer {
             bytes: self.bytes,
             sha256: self.sha256.clone().finalize().into(),
             crc64nvme: self.crc.finalize(),
+            crc32c: self.crc32c,
         }
     }
 }
@@ -150,8 +157,9 @@ mod tests {
     #[test]
     fn known_answers() {
         let s = Summary::of(b"123456789");
-        // The check values of CRC-64/NVME (CRC RevEng catalogue) and of FIPS 180-2.
+        // The check values of CRC-64/NVME and CRC-32C (CRC RevEng catalogue) and of FIPS 180-2.
         assert_eq!(s.crc64nvme, 0xae8b_1486_0a79_9888);
+        assert_eq!(s.crc32c, 0xe306_9283);
         assert_eq!(
             s.sha256_hex(),
             "15e2b0d3c33891ebb0f1ef609ec419420c20e320ce94c65fbc8c3312448eb225"

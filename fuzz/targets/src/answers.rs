@@ -9,7 +9,7 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 use store::{
-    Destination, Endpoint, ErrorKind, S3Destination, S3Settings, Secret, StaticCredentials,
+    Destination, Endpoint, ErrorKind, Keeping, S3Destination, S3Settings, Secret, StaticCredentials,
 };
 
 const PREFIX: &str = "some/prefix/";
@@ -184,7 +184,11 @@ fn write_and_look(choices: &mut Choices<'_>) {
     let call = choices.byte() % 5;
     let answers = (0..REQUESTS_MAX).map(|_| one(choices)).collect();
     converse(answers, async |destination| match call {
-        0 => drop(destination.put_new("prod/a", b"0123456789".as_slice().into()).await),
+        0 => drop(
+            destination
+                .put_new("prod/a", b"0123456789".as_slice().into(), &Keeping::default())
+                .await,
+        ),
         1 => drop(destination.head("prod/a").await),
         2 => {
             if let Ok(bytes) = store::read_small(&*destination, "prod/a", 1_000).await {

@@ -105,7 +105,9 @@ impl Failure for Error {
                  --all-members DIR; `lifeboat restore --plan` shows the whole way",
                 known.join(", ")
             ),
-            Error::UnknownMember { known, .. } => format!("name one of these with --member: {}", known.join(", ")),
+            Error::UnknownMember { known, .. } => {
+                format!("name one of these with --member: {}", known.join(", "))
+            }
             Error::NoMembership(_) => "give it with --initial-cluster NAME=URL,…".into(),
             Error::BadInitialCluster(_) => {
                 "such as cp-01=https://10.0.0.1:2380,cp-02=https://10.0.0.2:2380".into()

@@ -16,7 +16,7 @@ use serde::Serialize;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use store::{ErrorKind, Operation, StoreError};
+use store::{ErrorKind, Keeping, Operation, StoreError};
 
 /// What is to be stored, and where.
 pub(crate) struct Wanted {
@@ -126,7 +126,7 @@ async fn must_be_there(
 }
 
 async fn write(opened: &Opened, key: &str, bytes: &Bytes) -> Result<(), Error> {
-    let stored = opened.store.put_new(key, bytes.clone()).await;
+    let stored = opened.store.put_new(key, bytes.clone(), &Keeping::default()).await;
     stored.map_err(destinations::Error::Store)?;
     let read_back = store::read_back_small(&*opened.store, key, bytes, opened.timeout).await;
     Ok(read_back.map_err(destinations::Error::Store)?)

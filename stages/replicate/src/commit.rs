@@ -11,7 +11,7 @@ use contract::{Exit, Failure};
 use destinations::Opened;
 use std::collections::BTreeMap;
 use std::time::Duration;
-use store::{ErrorKind, Operation, Outcome, StoreError};
+use store::{ErrorKind, Keeping, Operation, Outcome, StoreError};
 
 /// What became of each destination, by name.
 pub(crate) type Copies = BTreeMap<String, Result<(), destinations::Error>>;
@@ -64,7 +64,8 @@ pub(crate) async fn manifests(
     for (name, copy) in copies.iter_mut().filter(|(_, copy)| copy.is_ok()) {
         let Some(opened) = opened.get(name) else { continue };
         failpoint::pass("replicate.manifest.writing");
-        let written = write_manifest(opened, &key, &bytes);
+        let keeping = opened.keeping(&manifest.tier, manifest.taken_at).of_record();
+        let written = write_manifest(opened, &key, &bytes, &keeping);
         *copy = match tokio::time::timeout(opened.timeout, written).await {
             Ok(result) => result.map_err(Into::into),
             Err(_) => Err(timed_out(name, &key, opened.timeout).into()),
@@ -73,8 +74,13 @@ pub(crate) async fn manifests(
     }
 }
 
-async fn write_manifest(opened: &Opened, key: &str, bytes: &Bytes) -> Result<(), StoreError> {
-    opened.store.put_new(key, bytes.clone()).await?;
+async fn write_manifest(
+    opened: &Opened,
+    key: &str,
+    bytes: &Bytes,
+    keeping: &Keeping,
+) -> Result<(), StoreError> {
+    opened.store.put_new(key, bytes.clone(), keeping).await?;
     failpoint::pass("replicate.manifest.created");
     store::read_back_small(&*opened.store, key, bytes, opened.timeout).await
 }

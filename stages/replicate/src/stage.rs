@@ -9,7 +9,7 @@ use crate::pump::{Pumped, pump};
 use catalogue::Manifest;
 use config::Pipeline;
 use contract::facts::{Copy, ReplicateFacts};
-use contract::{Blame, Clock, Digest, Exit, Failure, Job, Progress, Sink, Source};
+use contract::{Blame, Clock, Digest, Exit, Failure, Job, Plan, Progress, Sink, Source};
 use destinations::Opened;
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeMap;
@@ -47,7 +47,7 @@ async fn replicate(job: Job, pipeline: Pipeline) -> Result<ExitCode, Error> {
         }
     }
     let streams = (job.input()?, job.signal_output()?);
-    let (sender, fanout) = fan_out(&job, &pipeline, &opened, &key);
+    let (sender, fanout) = fan_out(&job, &pipeline, &opened, &plan, &key);
     let carried = carry(job, streams.0, sender, fanout, &opened, &pipeline, &key).await?;
     let (outcomes, pumped) = match carried {
         Ok(carried) => carried,
@@ -65,6 +65,7 @@ fn fan_out(
     job: &Job,
     pipeline: &Pipeline,
     opened: &BTreeMap<String, Opened>,
+    plan: &Plan,
     key: &str,
 ) -> (FanoutSender, FanoutRun) {
     let settings = &pipeline.replicate;
@@ -76,6 +77,7 @@ fn fan_out(
     let target = |opened: &Opened| Target {
         destination: opened.store.clone(),
         key: key.to_owned(),
+        keeping: opened.keeping(&plan.tier, plan.started_at),
         read_back: opened.read_back,
         stall_timeout: opened.timeout,
     };

@@ -48,7 +48,8 @@ impl Copy {
 
     async fn keep(&mut self) -> Result<Kept> {
         let (destination, key) = (self.target.destination.clone(), self.target.key.clone());
-        let creating = destination.create(&key, self.acknowledged.clone());
+        let keeping = self.target.keeping.clone();
+        let creating = destination.create(&key, &keeping, self.acknowledged.clone());
         let mut upload = self.watched(Operation::Create, creating).await?;
         let summary = match self.pour(&mut *upload).await {
             Ok(summary) => summary,
@@ -61,8 +62,9 @@ impl Copy {
         let options = ReadBackOptions {
             mode: self.target.read_back,
             stall_timeout: self.target.stall_timeout,
+            keeping,
         };
-        let read_back = read_back(&*destination, &key, &summary, options).await?;
+        let read_back = read_back(&*destination, &key, &summary, &options).await?;
         failpoint::pass("fanout.read_back");
         Ok(Kept { stored, read_back })
     }

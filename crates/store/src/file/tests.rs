@@ -11,7 +11,7 @@ fn open(path: &Path) -> FileDestination {
 async fn files_and_folders_are_private() {
     let dir = tempfile::tempdir().unwrap();
     let disk = open(&dir.path().join("root"));
-    disk.put_new("a/b.json", Bytes::from_static(b"{}")).await.unwrap();
+    disk.put_new("a/b.json", Bytes::from_static(b"{}"), &Keeping::default()).await.unwrap();
     for (path, mode) in [("root", 0o700), ("root/a", 0o700), ("root/a/b.json", 0o600)] {
         let found = dir.path().join(path).metadata().unwrap().permissions().mode() & 0o777;
         assert_eq!(found, mode, "{path}");
@@ -22,7 +22,7 @@ async fn files_and_folders_are_private() {
 async fn links_hidden_files_and_foreign_names_are_not_listed() {
     let dir = tempfile::tempdir().unwrap();
     let disk = open(dir.path());
-    disk.put_new("a/real", Bytes::from_static(b"1")).await.unwrap();
+    disk.put_new("a/real", Bytes::from_static(b"1"), &Keeping::default()).await.unwrap();
     std::os::unix::fs::symlink("/etc/hostname", dir.path().join("a/link")).unwrap();
     std::os::unix::fs::symlink(dir.path().join("a"), dir.path().join("loop")).unwrap();
     std::fs::write(dir.path().join("a/.real.1-2.partial"), "x").unwrap();
@@ -73,8 +73,9 @@ async fn a_relative_path_is_refused() {
 async fn a_refusal_of_the_disk_tells_its_cause() {
     let dir = tempfile::tempdir().unwrap();
     let disk = open(dir.path());
-    disk.put_new("a", Bytes::from_static(b"1")).await.unwrap();
-    let error = disk.put_new("a/b", Bytes::from_static(b"1")).await.unwrap_err();
+    disk.put_new("a", Bytes::from_static(b"1"), &Keeping::default()).await.unwrap();
+    let error =
+        disk.put_new("a/b", Bytes::from_static(b"1"), &Keeping::default()).await.unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::Local(_)), "{error}");
     assert!(error.to_string().contains("exists") || error.to_string().contains("directory"));
     let full = crate::error::local("write", "/x", std::io::ErrorKind::StorageFull.into());
@@ -92,8 +93,10 @@ async fn nothing_is_written_where_no_listing_would_see_it() {
         assert!(e.to_string().contains("root/prod is a symbolic link"), "{e}");
     };
     let key = "prod/daily/a.json";
-    refused(disk.put_new(key, Bytes::from_static(b"{}")).await.unwrap_err());
-    refused(disk.create(key, Acknowledged::default()).await.map(drop).unwrap_err());
+    refused(disk.put_new(key, Bytes::from_static(b"{}"), &Keeping::default()).await.unwrap_err());
+    refused(
+        disk.create(key, &Keeping::default(), Acknowledged::default()).await.map(drop).unwrap_err(),
+    );
     assert!(std::fs::read_dir(dir.path().join("elsewhere")).unwrap().next().is_none());
 }
 

@@ -1,12 +1,17 @@
 //! CreateMultipartUpload: where class, encryption and kind of checksum are asked for.
 
 use super::{Bucket, commit};
-use crate::{Checksum, ErrorKind, Operation, Result, Sse};
+use crate::{Checksum, ErrorKind, Keeping, Operation, Result, Sse};
 use aws_sdk_s3::types::{ChecksumAlgorithm, ChecksumType, ServerSideEncryption, StorageClass};
 use std::sync::Arc;
 
 /// Begins an upload and returns its id.
-pub(super) async fn begin(bucket: Arc<Bucket>, key: String, name: String) -> Result<String> {
+pub(super) async fn begin(
+    bucket: Arc<Bucket>,
+    key: String,
+    name: String,
+    keeping: Keeping,
+) -> Result<String> {
     let settings = &bucket.settings;
     let (algorithm, kind) = match settings.checksum {
         Checksum::Full => (Some(ChecksumAlgorithm::Crc64Nvme), Some(ChecksumType::FullObject)),
@@ -22,7 +27,7 @@ pub(super) async fn begin(bucket: Arc<Bucket>, key: String, name: String) -> Res
         .content_type(commit::CONTENT_TYPE)
         .set_checksum_algorithm(algorithm)
         .set_checksum_type(kind)
-        .set_storage_class(settings.storage_class.as_deref().map(StorageClass::from))
+        .set_storage_class(keeping.storage_class.as_deref().map(StorageClass::from))
         .set_server_side_encryption(sse)
         .set_ssekms_key_id(kms_key);
     let fail = |kind| bucket.error(Operation::Write, &key, kind);
@@ -37,6 +42,6 @@ pub(super) fn sse_headers(sse: Option<&Sse>) -> (Option<ServerSideEncryption>, O
     match sse {
         Some(Sse::S3) => (Some(ServerSideEncryption::Aes256), None),
         Some(Sse::Kms { key_id }) => (Some(ServerSideEncryption::AwsKms), key_id.clone()),
-        Some(Sse::Other(_)) | None => (None, None),
+        Some(Sse::Customer { .. } | Sse::Other(_)) | None => (None, None),
     }
 }

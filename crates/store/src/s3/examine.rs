@@ -3,7 +3,7 @@
 //! Only `probe` uses these, on objects of its own.
 
 use super::{Bucket, S3Destination, begin, cleanup, commit};
-use crate::{Checksum, ErrorKind, Examine, Operation, Result, Summary};
+use crate::{Checksum, ErrorKind, Examine, Keeping, Operation, Result, Summary};
 use async_trait::async_trait;
 use aws_sdk_s3::config::interceptors::BeforeDeserializationInterceptorContextRef;
 use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
@@ -21,7 +21,7 @@ impl Examine for S3Destination {
     async fn refuses_overwrite(&self, key: &str, bytes: Bytes) -> Result<bool> {
         let name = self.0.name_of(Operation::Put, key)?;
         let wanted = Summary::of(&bytes);
-        match commit::put(self, &name, None, bytes, &wanted).await {
+        match commit::put(self, &name, &Keeping::default(), bytes, &wanted).await {
             Ok(_) => Ok(false),
             Err(ErrorKind::AlreadyExists | ErrorKind::Conflict { .. }) => Ok(true),
             Err(kind) => Err(self.0.error(Operation::Put, key, kind)),
@@ -34,7 +34,9 @@ impl Examine for S3Destination {
         let wrong = Summary { crc64nvme: !right.crc64nvme, ..right };
         let put = match self.0.settings.checksum {
             Checksum::None => return Ok(None),
-            Checksum::Full => commit::put(self, &name, None, bytes, &wrong).await.map(drop),
+            Checksum::Full => {
+                commit::put(self, &name, &Keeping::default(), bytes, &wrong).await.map(drop)
+            }
             Checksum::Part => put_with_wrong_part(&self.0, &name, bytes).await,
         };
         match put {
@@ -48,7 +50,8 @@ impl Examine for S3Destination {
 
     async fn begins_parts(&self, key: &str) -> Result<()> {
         let name = self.0.name_of(Operation::Create, key)?;
-        let id = begin::begin(self.0.clone(), key.to_owned(), name.clone()).await?;
+        let id =
+            begin::begin(self.0.clone(), key.to_owned(), name.clone(), Keeping::default()).await?;
         let aborted = cleanup::abort(&self.0, &name, &id).await;
         aborted.map_err(|kind| self.0.error(Operation::CleanUp, key, kind))
     }

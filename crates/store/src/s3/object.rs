@@ -1,7 +1,7 @@
 //! HEAD, and what it must report.
 
 use super::Bucket;
-use crate::{Checksum, ErrorKind, ObjectInfo, Operation, Result, S3Settings, Sse};
+use crate::{Checksum, ErrorKind, Keeping, ObjectInfo, Operation, Result, S3Settings, Sse};
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::primitives::DateTime;
 use aws_sdk_s3::types::{ChecksumMode, ServerSideEncryption};
@@ -65,11 +65,13 @@ fn describe(key: &str, head: &HeadObjectOutput) -> std::result::Result<ObjectInf
         bytes: length(head.content_length())?,
         modified: head.last_modified().and_then(timestamp),
         crc64nvme: head.checksum_crc64_nvme().and_then(decode_crc),
+        crc32c: None,
         storage_class: class.filter(|c| c != STANDARD_CLASS),
         sse: head.server_side_encryption().map(|sse| read_sse(sse, head.ssekms_key_id())),
         etag: head.e_tag().map(str::to_owned),
         version_id: head.version_id().map(str::to_owned),
         locked_until: head.object_lock_retain_until_date().and_then(timestamp),
+        lock_mode: None,
     })
 }
 
@@ -104,12 +106,12 @@ fn read_sse(sse: &ServerSideEncryption, key_id: Option<&str>) -> Sse {
     }
 }
 
-/// The storage class that the settings ask for must be the reported one.
+/// The storage class that was asked for must be the reported one.
 pub(super) fn check_class(
-    settings: &S3Settings,
+    keeping: &Keeping,
     info: &ObjectInfo,
 ) -> std::result::Result<(), ErrorKind> {
-    let Some(asked) = &settings.storage_class else {
+    let Some(asked) = &keeping.storage_class else {
         return Ok(());
     };
     let found = info.storage_class.as_deref().unwrap_or(STANDARD_CLASS);

@@ -17,14 +17,14 @@ fn checksums_are_base64_of_eight_bytes() {
 #[test]
 fn a_setting_counts_only_if_the_store_reports_it() {
     let mut settings = S3Settings::new("site", "bucket");
-    let mut info = ObjectInfo::default();
-    assert!(check_class(&settings, &info).is_ok() && check_sse(&settings, &info).is_ok());
-    settings.storage_class = Some("STANDARD".into());
-    assert!(check_class(&settings, &info).is_ok());
-    settings.storage_class = Some("GLACIER_IR".into());
-    assert!(check_class(&settings, &info).is_err());
+    let (mut keeping, mut info) = (Keeping::default(), ObjectInfo::default());
+    assert!(check_class(&keeping, &info).is_ok() && check_sse(&settings, &info).is_ok());
+    keeping.storage_class = Some("STANDARD".into());
+    assert!(check_class(&keeping, &info).is_ok());
+    keeping.storage_class = Some("GLACIER_IR".into());
+    assert!(check_class(&keeping, &info).is_err());
     info.storage_class = Some("GLACIER_IR".into());
-    assert!(check_class(&settings, &info).is_ok());
+    assert!(check_class(&keeping, &info).is_ok());
 
     let kms = |id: &str| Some(Sse::Kms { key_id: Some(id.to_owned()) });
     let arn = "arn:aws:kms:eu-west-1:111122223333:key/1234abcd";

@@ -8,7 +8,9 @@ use super::commit::{self, Parts};
 use super::parts::{PARTS_MAX, part_bytes};
 use super::{Bucket, S3Destination};
 use crate::summary::Tally;
-use crate::{Acknowledged, Checksum, ErrorKind, Operation, Result, StoreError, Stored, Summary};
+use crate::{
+    Acknowledged, Checksum, ErrorKind, Keeping, Operation, Result, StoreError, Stored, Summary,
+};
 use async_trait::async_trait;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{ChecksumAlgorithm, CompletedPart};
@@ -24,6 +26,7 @@ pub(super) struct S3Upload {
     destination: S3Destination,
     key: String,
     name: String,
+    keeping: Keeping,
     acknowledged: Acknowledged,
     tally: Tally,
     filling: BytesMut,
@@ -41,12 +44,14 @@ impl S3Upload {
         destination: S3Destination,
         key: &str,
         name: String,
+        keeping: Keeping,
         acknowledged: Acknowledged,
     ) -> Self {
         S3Upload {
             destination,
             key: key.to_owned(),
             name,
+            keeping,
             acknowledged,
             tally: Tally::new(),
             filling: BytesMut::new(),
@@ -119,8 +124,8 @@ impl S3Upload {
             return Ok(id.clone());
         }
         let (bucket, key, name) = (self.bucket().clone(), self.key.clone(), self.name.clone());
-        let beginning =
-            self.beginning.get_or_insert_with(|| tokio::spawn(begin::begin(bucket, key, name)));
+        let begin = begin::begin(bucket, key, name, self.keeping.clone());
+        let beginning = self.beginning.get_or_insert_with(|| tokio::spawn(begin));
         let joined = beginning.await;
         self.beginning = None;
         let id = joined.unwrap_or_else(|e| self.not_joined(e))?;
@@ -133,8 +138,14 @@ impl S3Upload {
         let rest = std::mem::take(&mut self.filling).freeze();
         if self.upload_id.is_none() {
             let length = rest.len() as u64;
-            let destination = &self.destination;
-            let stored = commit::put_new(destination, Operation::Complete, &self.key, rest).await?;
+            let put = commit::put_new(
+                &self.destination,
+                Operation::Complete,
+                &self.key,
+                rest,
+                &self.keeping,
+            );
+            let stored = put.await?;
             self.acknowledged.add(length);
             return Ok(stored);
         }

@@ -2,11 +2,10 @@
 
 use crate::fake_s3::{FakeS3, Quirks};
 use crate::servers;
-use bytes::Bytes;
 use lifeboat_store::conformance::{Extent, run};
 use lifeboat_store::{
-    Checksum, Destination, ErrorKind, FileDestination, FileSettings, S3Destination, Sse, Summary,
-    read_back,
+    Checksum, Destination, ErrorKind, FileDestination, FileSettings, Keeping, ReadBackOptions,
+    S3Destination, Sse, Summary, read_back,
 };
 
 const EXTENT: Extent = Extent { large_bytes: (12 << 20) + 123, many: 20, lists_uploads: true };
@@ -69,16 +68,18 @@ async fn moto_reports_class_and_encryption_and_s3s_fs_does_not() {
         let lengths: &[usize] = if honest { &[100, 6 << 20] } else { &[6 << 20] };
         for &length in lengths {
             let mut settings = servers::settings(url, Checksum::Part);
-            settings.storage_class = Some("STANDARD_IA".into());
             settings.sse = Some(Sse::Kms { key_id: Some("1234abcd".into()) });
             let destination = S3Destination::open(settings).await.unwrap();
             let bytes = lifeboat_store::conformance::noise(length);
             let summary = Summary::of(&bytes);
             let key = format!("object-{length}");
-            let mut upload = destination.create(&key, Default::default()).await.unwrap();
+            let storage_class = Some("STANDARD_IA".to_owned());
+            let keeping = Keeping { storage_class, ..Keeping::default() };
+            let mut upload = destination.create(&key, &keeping, Default::default()).await.unwrap();
             upload.write(bytes).await.unwrap();
             upload.complete(&summary).await.unwrap();
-            let found = read_back(&destination, &key, &summary, Default::default()).await;
+            let options = ReadBackOptions { keeping, ..ReadBackOptions::default() };
+            let found = read_back(&destination, &key, &summary, &options).await;
             if honest {
                 let info = found.unwrap().info;
                 assert_eq!(info.storage_class.as_deref(), Some("STANDARD_IA"));
@@ -96,15 +97,12 @@ async fn moto_reports_class_and_encryption_and_s3s_fs_does_not() {
     }
 }
 
-#[tokio::test]
-async fn a_record_beside_the_artifact_has_no_storage_class() {
-    let Some(moto) = servers::moto("a_record_has_no_storage_class").await else { return };
-    let mut settings = servers::settings(&moto.url, Checksum::Part);
-    settings.storage_class = Some("GLACIER".into());
-    let destination = S3Destination::open(settings).await.unwrap();
-    destination.put_new("record.json", Bytes::from_static(b"{}")).await.unwrap();
-    let info = destination.head("record.json").await.unwrap().unwrap();
-    assert_eq!(info.storage_class, None);
+#[test]
+fn a_record_beside_the_artifact_has_no_storage_class() {
+    let storage_class = Some("GLACIER".to_owned());
+    let keeping = Keeping { storage_class, tags: [("a".into(), "b".into())].into(), lock: None };
+    let of_record = Keeping { storage_class: None, ..keeping.clone() };
+    assert_eq!(keeping.of_record(), of_record);
 }
 
 #[tokio::test]
@@ -117,13 +115,15 @@ async fn aborted_uploads_leave_nothing_in_moto_and_stale_ones_can_be_removed() {
         listed.uploads().len()
     };
     let bytes = lifeboat_store::conformance::noise(11 << 20);
-    let mut upload = destination.create("prod/aborted", Default::default()).await.unwrap();
+    let mut upload =
+        destination.create("prod/aborted", &Keeping::default(), Default::default()).await.unwrap();
     upload.write(bytes.clone()).await.unwrap();
     assert_eq!(unfinished().await, 1);
     upload.abort().await.unwrap();
     assert_eq!(unfinished().await, 0);
 
-    let mut killed = destination.create("prod/killed", Default::default()).await.unwrap();
+    let mut killed =
+        destination.create("prod/killed", &Keeping::default(), Default::default()).await.unwrap();
     killed.write(bytes).await.unwrap();
     drop(killed);
     assert_eq!(unfinished().await, 1);
@@ -144,7 +144,7 @@ async fn a_missing_bucket_is_named() {
     let destination = S3Destination::open(settings).await.unwrap();
     for error in [
         destination.list("").await.unwrap_err(),
-        destination.put_new("a", "x".into()).await.unwrap_err(),
+        destination.put_new("a", "x".into(), &Keeping::default()).await.unwrap_err(),
     ] {
         assert!(matches!(error.kind(), ErrorKind::BucketMissing { .. }), "{error}");
         assert!(error.to_string().contains("nowhere"), "{error}");

@@ -6,8 +6,8 @@ use bytes::Bytes;
 use futures::StreamExt;
 use lifeboat_store::conformance::noise;
 use lifeboat_store::{
-    Checksum, CredentialsProblem, Destination, ErrorKind, Proof, ReadBackMode, ReadBackOptions,
-    Result, S3Destination, StoreError, Stored, Summary, read_back, read_small,
+    Checksum, CredentialsProblem, Destination, ErrorKind, Keeping, Proof, ReadBackMode,
+    ReadBackOptions, Result, S3Destination, StoreError, Stored, Summary, read_back, read_small,
 };
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ async fn fake_with(quirks: Quirks) -> (FakeS3, S3Destination) {
 }
 
 async fn upload(destination: &S3Destination, bytes: &Bytes) -> Result<Stored> {
-    let mut upload = destination.create("key", Default::default()).await?;
+    let mut upload = destination.create("key", &Keeping::default(), Default::default()).await?;
     if let Err(e) = upload.write(bytes.clone()).await {
         upload.abort().await?;
         return Err(e);
@@ -85,9 +85,15 @@ async fn f26_a_lost_answer_to_complete_is_resolved_by_looking() {
 async fn f26_i04_a_lost_answer_to_put_is_resolved_by_looking() {
     let (fake, destination) = fake().await;
     fake.fail("put", 1, true, Reply::Lost);
-    let stored = destination.put_new("key", Bytes::from_static(b"manifest")).await.unwrap();
+    let stored = destination
+        .put_new("key", Bytes::from_static(b"manifest"), &Keeping::default())
+        .await
+        .unwrap();
     assert!(stored.existed);
-    let other = destination.put_new("key", Bytes::from_static(b"MANIFEST")).await.unwrap_err();
+    let other = destination
+        .put_new("key", Bytes::from_static(b"MANIFEST"), &Keeping::default())
+        .await
+        .unwrap_err();
     assert!(matches!(other.kind(), ErrorKind::AlreadyExists), "{other}");
 }
 
@@ -95,7 +101,10 @@ async fn f26_i04_a_lost_answer_to_put_is_resolved_by_looking() {
 async fn f23_i24_a_lost_request_is_no_success() {
     let (fake, destination) = fake().await;
     fake.fail("put", ALWAYS, false, Reply::Lost);
-    let error = destination.put_new("key", Bytes::from_static(b"x")).await.unwrap_err();
+    let error = destination
+        .put_new("key", Bytes::from_static(b"x"), &Keeping::default())
+        .await
+        .unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::Transient { .. }), "{error}");
     assert_eq!(fake.count("put"), 3);
     shows_no_secret(&error);
@@ -107,7 +116,10 @@ async fn f26_an_unresolved_failure_says_that_the_object_may_be_there() {
     fake.fail("put", ALWAYS, true, refusal(500, "InternalError"));
     fake.fail("head", 1, false, refusal(404, "NotFound"));
     fake.fail("head", ALWAYS, false, refusal(503, "SlowDown"));
-    let error = destination.put_new("key", Bytes::from_static(b"x")).await.unwrap_err();
+    let error = destination
+        .put_new("key", Bytes::from_static(b"x"), &Keeping::default())
+        .await
+        .unwrap_err();
     assert!(error.left_behind().unwrap().contains("possibly the whole object"), "{error}");
 }
 
@@ -220,7 +232,10 @@ async fn f25_i24_a_black_hole_ends() {
     settings.timeout = Duration::from_secs(1);
     settings.attempts = 2;
     let destination = S3Destination::open(settings).await.unwrap();
-    let error = destination.put_new("key", Bytes::from_static(b"x")).await.unwrap_err();
+    let error = destination
+        .put_new("key", Bytes::from_static(b"x"), &Keeping::default())
+        .await
+        .unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::Transient { .. }), "{error}");
     assert!(error.to_string().contains("time limit"), "{error}");
 }
@@ -242,7 +257,7 @@ async fn f25_nobody_listening_is_transient() {
 async fn f23_a_broken_download_is_taken_up_where_it_broke() {
     let (fake, destination) = fake().await;
     let bytes = noise(300_000);
-    destination.put_new("key", bytes.clone()).await.unwrap();
+    destination.put_new("key", bytes.clone(), &Keeping::default()).await.unwrap();
     fake.fail("get", 1, false, Reply::Cut(100_000));
     fake.fail("get", 1, false, Reply::Cut(1));
     let found = read_small(&destination, "key", bytes.len()).await.unwrap();
@@ -254,7 +269,7 @@ async fn f23_a_broken_download_is_taken_up_where_it_broke() {
 async fn f23_a_store_that_ignores_the_range_does_not_pass_for_a_damaged_copy() {
     let quirks = Quirks { ignores_ranges: true, ..Quirks::default() };
     let (fake, destination) = fake_with(quirks).await;
-    destination.put_new("key", noise(300_000)).await.unwrap();
+    destination.put_new("key", noise(300_000), &Keeping::default()).await.unwrap();
     fake.fail("get", 1, false, Reply::Cut(100_000));
     let error = read_small(&destination, "key", 300_000).await.unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::Transient { .. }), "{error}");
@@ -264,7 +279,7 @@ async fn f23_a_store_that_ignores_the_range_does_not_pass_for_a_damaged_copy() {
 #[tokio::test]
 async fn f23_i24_a_download_that_never_gets_on_ends() {
     let (fake, destination) = fake().await;
-    destination.put_new("key", noise(300_000)).await.unwrap();
+    destination.put_new("key", noise(300_000), &Keeping::default()).await.unwrap();
     fake.fail("get", ALWAYS, false, Reply::Cut(0));
     let error = read_small(&destination, "key", 300_000).await.unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::Transient { .. }), "{error}");
@@ -275,7 +290,7 @@ async fn f23_i24_a_download_that_never_gets_on_ends() {
 #[tokio::test]
 async fn f23_i24_a_download_that_hardly_gets_on_ends() {
     let (fake, destination) = fake().await;
-    destination.put_new("key", noise(300_000)).await.unwrap();
+    destination.put_new("key", noise(300_000), &Keeping::default()).await.unwrap();
     fake.fail("get", ALWAYS, false, Reply::Cut(10));
     let error = read_small(&destination, "key", 300_000).await.unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::Transient { .. }), "{error}");
@@ -291,15 +306,16 @@ async fn f32_i17_a_store_that_alters_or_forgets_is_found_out() {
         let bytes = noise(LARGE);
         upload(&destination, &bytes).await.unwrap();
         let summary = Summary::of(&bytes);
-        let error = read_back(&destination, "key", &summary, Default::default()).await;
+        let error = read_back(&destination, "key", &summary, &Default::default()).await;
         let error = error.unwrap_err();
         assert!(matches!(error.kind(), ErrorKind::Corrupt { .. }), "{error}");
     }
     let (_fake, destination) = fake_with(Quirks { forgets: true, ..Quirks::default() }).await;
     let bytes = noise(100);
     upload(&destination, &bytes).await.unwrap();
-    let error =
-        read_back(&destination, "key", &Summary::of(&bytes), Default::default()).await.unwrap_err();
+    let error = read_back(&destination, "key", &Summary::of(&bytes), &Default::default())
+        .await
+        .unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::NotFound), "{error}");
 }
 
@@ -310,7 +326,7 @@ async fn i17_a_kept_checksum_proves_a_copy_without_reading_it() {
     let bytes = noise(LARGE);
     upload(&destination, &bytes).await.unwrap();
     let options = ReadBackOptions { mode: ReadBackMode::Checksum, ..Default::default() };
-    let proven = read_back(&destination, "key", &Summary::of(&bytes), options).await.unwrap();
+    let proven = read_back(&destination, "key", &Summary::of(&bytes), &options).await.unwrap();
     assert_eq!(proven.proof, Proof::Crc64Nvme);
     assert_eq!(fake.count("get"), 0);
 }
@@ -319,11 +335,11 @@ async fn i17_a_kept_checksum_proves_a_copy_without_reading_it() {
 async fn f45_an_object_that_changes_while_it_is_read_is_corrupt() {
     let quirks = Quirks { ignores_conditions: true, ..Quirks::default() };
     let (fake, destination) = fake_with(quirks).await;
-    destination.put_new("key", noise(300_000)).await.unwrap();
+    destination.put_new("key", noise(300_000), &Keeping::default()).await.unwrap();
     fake.fail("get", 1, false, Reply::Cut(10));
     let mut blocks = destination.read("key", None).await.unwrap();
     destination.delete("key").await.unwrap();
-    destination.put_new("key", noise(300_001)).await.unwrap();
+    destination.put_new("key", noise(300_001), &Keeping::default()).await.unwrap();
     let error = loop {
         match blocks.next().await {
             Some(Ok(_)) => {}
@@ -339,7 +355,10 @@ async fn f45_an_object_that_changes_while_it_is_read_is_corrupt() {
 async fn f28_i04_a_write_is_conditional_however_the_look_went() {
     for bytes in [noise(100), noise(LARGE)] {
         let (fake, destination) = fake().await;
-        destination.put_new("key", Bytes::from_static(b"winner")).await.unwrap();
+        destination
+            .put_new("key", Bytes::from_static(b"winner"), &Keeping::default())
+            .await
+            .unwrap();
         fake.fail("head", 2, false, refusal(404, "NotFound"));
         let error = upload(&destination, &bytes).await.unwrap_err();
         assert!(matches!(error.kind(), ErrorKind::AlreadyExists), "{error}");
@@ -353,7 +372,8 @@ async fn f28_i04_a_write_is_conditional_however_the_look_went() {
 async fn f28_f26_an_upload_repeated_with_the_same_bytes_succeeds() {
     let (fake, destination) = fake().await;
     let bytes = noise(LARGE);
-    let mut late = destination.create("key", Default::default()).await.unwrap();
+    let mut late =
+        destination.create("key", &Keeping::default(), Default::default()).await.unwrap();
     late.write(bytes.clone()).await.unwrap();
     upload(&destination, &bytes).await.unwrap();
     assert!(late.complete(&Summary::of(&bytes)).await.unwrap().existed);
@@ -364,7 +384,8 @@ async fn f28_f26_an_upload_repeated_with_the_same_bytes_succeeds() {
 async fn an_upload_cancelled_while_it_begins_is_aborted_all_the_same() {
     let (fake, destination) = fake().await;
     fake.fail("begin", 1, true, Reply::Late);
-    let mut upload = destination.create("key", Default::default()).await.unwrap();
+    let mut upload =
+        destination.create("key", &Keeping::default(), Default::default()).await.unwrap();
     let write = upload.write(noise(LARGE));
     tokio::time::timeout(Duration::from_millis(50), write).await.unwrap_err();
     upload.abort().await.unwrap();
@@ -381,11 +402,14 @@ async fn f24_i24_a_wish_for_patience_is_kept_to_and_a_429_is_tried_again() {
         headers.push(("retry-after", "2".to_owned()));
         fake.fail("put", 1, false, Reply::Answer(status, headers, body));
         let began = std::time::Instant::now();
-        destination.put_new("key", Bytes::from_static(b"x")).await.unwrap();
+        destination.put_new("key", Bytes::from_static(b"x"), &Keeping::default()).await.unwrap();
         assert!(began.elapsed() >= Duration::from_secs(2), "{code}: {:?}", began.elapsed());
         assert_eq!(fake.count("put"), 2);
         fake.fail("put", ALWAYS, false, refusal(status, code));
-        let error = destination.put_new("other", Bytes::from_static(b"x")).await.unwrap_err();
+        let error = destination
+            .put_new("other", Bytes::from_static(b"x"), &Keeping::default())
+            .await
+            .unwrap_err();
         assert!(matches!(error.kind(), ErrorKind::Transient { .. }), "{error}");
         assert_eq!(fake.count("put"), 2 + 3, "three attempts and no more");
     }

@@ -3,8 +3,8 @@
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use lifeboat_store::{
-    Acknowledged, Blocks, Destination, ErrorKind, FileDestination, FileSettings, ObjectInfo,
-    Result, StoreError, Stored, Summary, Upload,
+    Acknowledged, Blocks, Destination, ErrorKind, FileDestination, FileSettings, Keeping,
+    ObjectInfo, Result, StoreError, Stored, Summary, Upload,
 };
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -127,7 +127,12 @@ impl Destination for Memory {
         "memory:".to_owned()
     }
 
-    async fn create(&self, key: &str, acknowledged: Acknowledged) -> Result<Box<dyn Upload>> {
+    async fn create(
+        &self,
+        key: &str,
+        _: &Keeping,
+        acknowledged: Acknowledged,
+    ) -> Result<Box<dyn Upload>> {
         if self.behaviour.refuses {
             return Err(refusal().await);
         }
@@ -143,7 +148,7 @@ impl Destination for Memory {
         }))
     }
 
-    async fn put_new(&self, _: &str, _: Bytes) -> Result<Stored> {
+    async fn put_new(&self, _: &str, _: Bytes, _: &Keeping) -> Result<Stored> {
         unimplemented!("not used by a fan-out")
     }
 
@@ -158,6 +163,10 @@ impl Destination for Memory {
     async fn read(&self, key: &str, _: Option<Range<u64>>) -> Result<Blocks> {
         let bytes = self.get(key).expect("read after head");
         Ok(Box::pin(futures::stream::once(async { Ok(bytes) })))
+    }
+
+    fn as_any(&self) -> &dyn std::any::Any {
+        self
     }
 
     async fn list(&self, _: &str) -> Result<Vec<ObjectInfo>> {

@@ -4,8 +4,8 @@ use crate::fake_s3::{FakeS3, Quirks, Reply, refusal};
 use crate::servers;
 use jiff::Timestamp;
 use lifeboat_store::{
-    Checksum, Destination, FileDestination, FileSettings, Probe, S3Destination, Trial, Verdict,
-    probe,
+    Checksum, Destination, FileDestination, FileSettings, Keeping, Probe, S3Destination, Trial,
+    Verdict, probe,
 };
 
 const ALWAYS: u32 = u32::MAX;
@@ -16,7 +16,7 @@ fn now() -> Timestamp {
 }
 
 async fn try_out(destination: &dyn Destination, name: &str) -> Probe {
-    probe(destination, FOLDER, name, &now).await
+    probe(destination, FOLDER, name, &Keeping::default(), &now).await
 }
 
 async fn fake(quirks: Quirks, checksum: Checksum) -> (FakeS3, S3Destination) {

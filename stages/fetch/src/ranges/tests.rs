@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use store::{Acknowledged, Blocks, Destination, ObjectInfo, Stored, Upload};
+use store::{Acknowledged, Blocks, Destination, Keeping, ObjectInfo, Stored, Upload};
 
 /// An object of a made-up length whose bytes are told by their place.
 struct Numbers {
@@ -76,12 +76,21 @@ impl Destination for Numbers {
     async fn head(&self, _: &str) -> store::Result<Option<ObjectInfo>> {
         unimplemented!()
     }
-    async fn create(&self, _: &str, _: Acknowledged) -> store::Result<Box<dyn Upload>> {
+    async fn create(
+        &self,
+        _: &str,
+        _: &Keeping,
+        _: Acknowledged,
+    ) -> store::Result<Box<dyn Upload>> {
         unimplemented!()
     }
-    async fn put_new(&self, _: &str, _: Bytes) -> store::Result<Stored> {
+    async fn put_new(&self, _: &str, _: Bytes, _: &Keeping) -> store::Result<Stored> {
         unimplemented!()
     }
+    fn as_any(&self) -> &dyn std::any::Any {
+        self
+    }
+
     async fn list(&self, _: &str) -> store::Result<Vec<ObjectInfo>> {
         unimplemented!()
     }
@@ -102,6 +111,7 @@ fn numbers(length: u64, lie: Lie) -> (Arc<Numbers>, Opened) {
         lie,
     });
     let opened = Opened {
+        written: config::Destination::default(),
         store: store.clone(),
         read_back: store::ReadBackMode::Full,
         timeout: match lie {
