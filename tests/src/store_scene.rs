@@ -202,12 +202,23 @@ impl Place<'_> {
     /// When it cannot be started.
     #[must_use]
     pub fn replicate(&self) -> Ran {
+        let output = self.replicate_command().output();
+        Ran::of(&output.unwrap_or_else(|e| panic!("lifeboat-replicate: {e}")))
+    }
+
+    /// The same, not yet started.
+    ///
+    /// # Panics
+    /// When the run cannot be copied.
+    #[must_use]
+    pub fn replicate_command(&self) -> Command {
         let number = self.runs.fetch_add(1, Ordering::SeqCst);
         let run_dir = format!("run-{}-{number}", self.name);
         let (from, to) = (self.scene.site.path("run"), self.scene.site.path(&run_dir));
         run(Command::new("cp").arg("-a").arg(from).arg(to)).unwrap_or_else(|e| panic!("{e:?}"));
-        let input = self.scene.artifact.to_string_lossy();
-        self.program("lifeboat-replicate", &["--run-dir", &run_dir, "--input", &input])
+        let mut command = self.command("lifeboat-replicate");
+        command.args(["--run-dir", &run_dir, "--input"]).arg(&self.scene.artifact);
+        command
     }
 
     /// The objects of this place in the bucket whose names end so, as files.

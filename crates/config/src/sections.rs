@@ -263,6 +263,8 @@ pub struct Replicate {
     /// The classes of backups: the first of a day may be `daily`, the first of a month `monthly`.
     #[serde(deserialize_with = "one_or_many")]
     pub tiers: Vec<String>,
+    /// How long the others may still take once so many are proved.
+    pub patience: Duration,
     /// Whether a network destination takes an artifact that was not encrypted.
     pub allow_plaintext: bool,
     /// etcd's id of the cluster, in hex, when it was rebuilt or restored on purpose.
@@ -279,6 +281,7 @@ impl Default for Replicate {
     fn default() -> Self {
         Replicate {
             require: Require::All,
+            patience: Duration::from_secs(30 * 60),
             tiers: vec!["frequent".into()],
             allow_plaintext: false,
             accept_cluster_id: None,

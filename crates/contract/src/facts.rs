@@ -285,6 +285,9 @@ pub struct Copy {
     /// Why not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
+    /// How long it took from the beginning of the stage until the copy counted, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after_ms: Option<u64>,
 }
 
 /// What a program that is not ours did.

@@ -46,6 +46,7 @@ fn exit_of(kind: &ErrorKind) -> Exit {
         | ErrorKind::Transient { .. }
         | ErrorKind::Stalled { .. }
         | ErrorKind::Lagging { .. }
+        | ErrorKind::GivenUp { .. }
         | ErrorKind::Archived { .. }
         | ErrorKind::SourceBroke
         | ErrorKind::Listing { .. }

@@ -165,6 +165,12 @@ pub enum ErrorKind {
         /// Why the spool file is smaller than configured, if it is.
         spool_error: Option<String>,
     },
+    /// Enough other copies were proved, and this one took too long after them.
+    #[error("it was given up {} s after enough other copies were proved", after.as_secs())]
+    GivenUp {
+        /// How long it was waited for.
+        after: Duration,
+    },
     /// The source broke off; the upload was aborted and nothing was completed.
     #[error("the source broke off before its end; nothing was completed")]
     SourceBroke,
@@ -311,6 +317,7 @@ impl ErrorKind {
                 "the store does not support it: remove the setting, or use another store"
             }
             Self::Lagging { .. } => "raise the spool limit, or give this destination its own run",
+            Self::GivenUp { .. } => "`lifeboat sync` brings it level; or raise replicate.patience",
             Self::Local(e) => return e.hint(),
             Self::Corrupt { .. } => "the copy does not count; let the next run write a new one",
             Self::NotFound

@@ -24,6 +24,7 @@ use crate::{
     Acknowledged, Destination, Keeping, ReadBack, ReadBackMode, Result, StoreError, Stored, Summary,
 };
 use log::Log;
+use std::any::Any;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -141,29 +142,60 @@ impl FanoutRun {
         self.copies.iter().map(|copy| copy.acknowledged.clone()).collect()
     }
 
-    /// Carries everything to its destinations; one outcome for each target, in their order.
-    /// Dropping the future gives everything up without aborting the uploads in the stores.
-    ///
-    /// # Panics
-    /// With the panic of a destination, after the others have ended.
-    pub async fn run(self) -> Vec<Outcome> {
+    /// Begins to carry everything to its destinations.
+    #[must_use]
+    pub fn start(self) -> Outcomes {
         let mut tasks = JoinSet::new();
         for (index, copy) in self.copies.into_iter().enumerate() {
             tasks.spawn(async move { (index, copy.carry().await) });
         }
+        Outcomes { tasks, panic: None }
+    }
+
+    /// Carries everything to its destinations; one outcome for each target, in their order.
+    /// Dropping the future gives everything up without aborting the uploads in the stores.
+    ///
+    /// # Panics
+    /// As [`Outcomes::next`].
+    pub async fn run(self) -> Vec<Outcome> {
         let mut outcomes = Vec::new();
-        let mut panic = None;
-        while let Some(joined) = tasks.join_next().await {
-            match joined {
-                Ok(outcome) => outcomes.push(outcome),
-                Err(e) => panic = e.try_into_panic().ok(),
-            }
-        }
-        if let Some(panic) = panic {
-            std::panic::resume_unwind(panic);
+        let mut carried = self.start();
+        while let Some(outcome) = carried.next_with_index().await {
+            outcomes.push(outcome);
         }
         outcomes.sort_by_key(|(index, _)| *index);
         outcomes.into_iter().map(|(_, outcome)| outcome).collect()
+    }
+}
+
+/// A fan-out under way: one outcome for each destination, as each comes to its end. Dropping it
+/// gives everything up without aborting the uploads in the stores.
+pub struct Outcomes {
+    tasks: JoinSet<(usize, Outcome)>,
+    panic: Option<Box<dyn Any + Send>>,
+}
+
+impl Outcomes {
+    /// The next destination that has come to its end; `None` after the last one. A call that is
+    /// cancelled loses none.
+    ///
+    /// # Panics
+    /// With the panic of a destination, after the others have ended.
+    pub async fn next(&mut self) -> Option<Outcome> {
+        self.next_with_index().await.map(|(_, outcome)| outcome)
+    }
+
+    async fn next_with_index(&mut self) -> Option<(usize, Outcome)> {
+        while let Some(joined) = self.tasks.join_next().await {
+            match joined {
+                Ok(outcome) => return Some(outcome),
+                Err(e) => self.panic = e.try_into_panic().ok().or(self.panic.take()),
+            }
+        }
+        match self.panic.take() {
+            Some(panic) => std::panic::resume_unwind(panic),
+            None => None,
+        }
     }
 }
 
@@ -177,8 +209,8 @@ enum Next {
 enum Cut {
     /// The source broke off.
     Broken,
-    /// This destination fell too far behind.
-    Lagging(crate::ErrorKind),
+    /// This destination fell too far behind, or took too long after the others.
+    Off(crate::ErrorKind),
     /// The spool file could not be read.
     Spool(std::io::Error),
 }
@@ -187,7 +219,7 @@ impl Cut {
     fn into_error(self, copy: &carry::Place) -> StoreError {
         let kind = match self {
             Cut::Broken => crate::ErrorKind::SourceBroke,
-            Cut::Lagging(kind) => kind,
+            Cut::Off(kind) => kind,
             Cut::Spool(e) => crate::error::local("read", "(spool file)", e),
         };
         copy.error(kind)

@@ -32,8 +32,8 @@ pub use azure::AzureDestination;
 pub use destination::{Blocks, Destination, Upload, open, read_small};
 pub use error::{Answer, CredentialsProblem, ErrorKind, Operation, Result, StoreError};
 pub use fanout::{
-    AllFailed, FanoutBreaker, FanoutOptions, FanoutRun, FanoutSender, Kept, Lag, Outcome, Target,
-    fanout,
+    AllFailed, FanoutBreaker, FanoutOptions, FanoutRun, FanoutSender, Kept, Lag, Outcome, Outcomes,
+    Target, fanout,
 };
 pub use file::FileDestination;
 pub use gcs::GcsDestination;

@@ -7,6 +7,7 @@
 //! Does not: see plaintext, hold a key, or delete anything but what this very run wrote.
 
 mod args;
+mod carry;
 mod check;
 mod commit;
 mod error;

@@ -1,28 +1,25 @@
 //! The core: open, fan out, confirm, commit.
 
 use crate::args::Args;
+use crate::carry::Carrier;
 use crate::check;
-use crate::commit::{self, Copies};
+use crate::commit::{Commit, Copies};
 use crate::error::Error;
 use crate::lineage;
-use crate::pump::{Pumped, pump};
+use crate::pump::Pumped;
 use catalogue::Manifest;
 use config::Pipeline;
 use contract::facts::{Copy, ReplicateFacts};
-use contract::{Blame, Clock, Digest, Exit, Failure, Job, Plan, Progress, Sink, Source};
+use contract::{Blame, Clock, Digest, Exit, Failure, Job, Plan};
 use destinations::Opened;
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeMap;
 use std::process::ExitCode;
-use std::time::Duration;
-use store::{Acknowledged, ErrorKind, FanoutOptions, FanoutRun, FanoutSender, Outcome, Target};
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::oneshot;
+use std::time::Instant;
+use store::{FanoutOptions, FanoutRun, FanoutSender, Target};
 
 /// How far two clocks may be apart before somebody should look; as `prune` has it.
 const CLOCK_SKEW_MAX: SignedDuration = SignedDuration::from_mins(3);
-/// How long the uploads may take to be aborted, or taken back, after a signal.
-const ABORT_GRACE: Duration = Duration::from_secs(15);
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode, Error> {
     if args.check {
@@ -38,27 +35,42 @@ async fn replicate(job: Job, pipeline: Pipeline) -> Result<ExitCode, Error> {
     let all = destinations::open_all(&pipeline).await;
     lineage::must_be_encrypted(&plan, &pipeline, &all)?;
     let key = Manifest::artifact_name(&plan).key(&plan.cluster);
-    let mut copies = Copies::new();
+    let mut unopened = Copies::new();
     let mut opened = BTreeMap::new();
+    let required = pipeline.replicate.require.of(all.len());
     for (name, result) in all {
         match result {
             Ok(destination) => drop(opened.insert(name, destination)),
-            Err(e) => drop(copies.insert(name, Err(e))),
+            Err(e) => drop(unopened.insert(name, Err(e))),
         }
     }
-    let streams = (job.input()?, job.signal_output()?);
+    let (source, sink) = (job.input()?, job.signal_output()?);
     let (sender, fanout) = fan_out(&job, &pipeline, &opened, &plan, &key);
-    let carried = carry(job, streams.0, sender, fanout, &opened, &pipeline, &key).await?;
-    let (outcomes, pumped) = match carried {
-        Ok(carried) => carried,
-        Err(signal) => return Ok(ExitCode::from(128 + signal)),
-    };
+    let began = Instant::now();
+    let commit = Commit::new(&opened, &key, required, unopened);
+    let mut carrier = Carrier::start(job, source, sender, fanout, &opened, &pipeline, commit)?;
+    let ended = carrier.carry().await;
+    let Carrier { commit, pumped, .. } = carrier;
+    if let Some(signal) = ended?.filter(|_| !commit.is_done()) {
+        let number = u8::try_from(signal.as_raw_value()).unwrap_or(0);
+        tracing::error!(code = 128 + number, blame = Blame::Own.name(), "{}", Error::Stopped);
+        return Ok(ExitCode::from(128 + number));
+    }
     failpoint::pass("replicate.carried");
-    commit::take_back(&opened, &commit::spoilt(&outcomes), None, &key).await;
-    let made = commit::made(&outcomes);
-    copies.extend(commit::artifacts(outcomes));
-    let commit = Commit { pipeline: &pipeline, opened: &opened, key: &key, made };
-    commit.finish(copies, pumped, streams.1).await
+    let Some(Pumped { job, source, manifest }) = pumped.filter(|_| commit.is_done()) else {
+        commit.undo().await;
+        return Err(too_few(commit.copies(), required));
+    };
+    compare_clocks(&opened, job.now());
+    failpoint::pass("replicate.committed");
+    let exit = say(commit.copies());
+    let facts = facts(&manifest, required, commit.copies(), began);
+    let (backup, now) = (manifest.backup.to_string(), job.now());
+    let unrecorded = |source| Error::Unrecorded { backup, source: Box::new(source) };
+    job.finish(Some(&source), sink, &facts).map_err(unrecorded)?;
+    // Last of all: whatever becomes of it, the backup is made and on record.
+    crate::sweep::sweep(&pipeline, &opened, now).await;
+    Ok(exit.into())
 }
 
 fn fan_out(
@@ -84,133 +96,18 @@ fn fan_out(
     store::fanout(opened.values().map(target).collect(), options)
 }
 
-/// What the fan-out made of the source, or the number of the signal that stopped it.
-type Carried = Result<(Vec<Outcome>, Option<Pumped>), u8>;
-
-/// Carries the bytes to all destinations. After a signal to end, every upload has been aborted.
-async fn carry(
-    job: Job,
-    source: Source,
-    sender: FanoutSender,
-    fanout: FanoutRun,
-    opened: &BTreeMap<String, Opened>,
-    pipeline: &Pipeline,
-    key: &str,
-) -> Result<Carried, Error> {
-    let breaker = sender.breaker();
-    let shower = tokio::spawn(show(opened.keys().cloned().collect(), fanout.acknowledged()));
-    let (done, pumped) = oneshot::channel();
-    let settings = pipeline.clone();
-    // Not a blocking task of the runtime: one that waits for standard input has no end.
-    std::thread::spawn(move || done.send(pump(job, source, sender, &settings)).is_ok());
-    let on = |kind| signal(kind).map_err(destinations::Error::Runtime);
-    let (mut terminate, mut interrupt) =
-        (on(SignalKind::terminate())?, on(SignalKind::interrupt())?);
-    let mut running = std::pin::pin!(fanout.run());
-    let stopped_by = tokio::select! {
-        outcomes = &mut running => {
-            shower.abort();
-            // Where every destination failed by itself the source may have long to go, and what
-            // it says changes nothing.
-            let pumped = match outcomes.iter().all(failed_by_itself) {
-                true => None,
-                false => pumped.await.map_err(|_| Error::ReaderLost)??,
-            };
-            return Ok(Ok((outcomes, pumped)));
-        }
-        _ = terminate.recv() => SignalKind::terminate(),
-        _ = interrupt.recv() => SignalKind::interrupt(),
-    };
-    breaker.break_off();
-    // The source may have come to its end before the signal: what was completed since then is of
-    // no use without a manifest.
-    let undone =
-        async { commit::take_back(opened, &commit::made(&running.await), None, key).await };
-    if tokio::time::timeout(ABORT_GRACE, undone).await.is_err() {
-        tracing::warn!("some uploads could not be aborted in time; a later run will");
-    }
-    let number = u8::try_from(stopped_by.as_raw_value()).unwrap_or(0);
-    tracing::error!(code = 128 + number, blame = Blame::Own.name(), "{}", Error::Stopped);
-    Ok(Err(number))
-}
-
-fn failed_by_itself(outcome: &Outcome) -> bool {
-    outcome.result.as_ref().is_err_and(|e| !matches!(e.kind(), ErrorKind::SourceBroke))
-}
-
-/// Tells how far each destination is.
-async fn show(names: Vec<String>, acknowledged: Vec<Acknowledged>) {
-    const EVERY: Duration = Duration::from_millis(250);
-    let mut all: Vec<(Progress, Acknowledged)> =
-        names.into_iter().map(|name| Progress::new(name, None)).zip(acknowledged).collect();
-    loop {
-        tokio::time::sleep(EVERY).await;
-        all.iter_mut().for_each(|(progress, so_far)| progress.at(so_far.bytes()));
-    }
-}
-
-struct Commit<'a> {
-    pipeline: &'a Pipeline,
-    opened: &'a BTreeMap<String, Opened>,
-    key: &'a str,
-    /// The destinations in which this process made the artifact.
-    made: Vec<String>,
-}
-
-impl Commit<'_> {
-    async fn finish(
-        &self,
-        mut copies: Copies,
-        pumped: Option<Pumped>,
-        sink: Sink,
-    ) -> Result<ExitCode, Error> {
-        let required = self.pipeline.replicate.require.of(copies.len());
-        let Some(Pumped { job, source, manifest }) = pumped else {
-            return Err(too_few(&copies, required));
-        };
-        if kept(&copies).len() < required {
-            commit::take_back(self.opened, &self.made, None, self.key).await;
-            return Err(too_few(&copies, required));
-        }
-        commit::manifests(&mut copies, self.opened, &manifest).await;
-        let manifest_key = manifest.object_name().key(&manifest.cluster);
-        if kept(&copies).len() < required {
-            commit::take_back(self.opened, &self.made, Some(&manifest_key), self.key).await;
-            return Err(too_few(&copies, required));
-        }
-        let misrecorded = commit::misrecorded(&copies, &self.made);
-        commit::take_back(self.opened, &misrecorded, Some(&manifest_key), self.key).await;
-        self.compare_clocks(job.now());
-        failpoint::pass("replicate.committed");
-        let exit = say(&copies);
-        let facts = facts(&manifest, required, &copies);
-        let (backup, now) = (manifest.backup.to_string(), job.now());
-        let unrecorded = |source| Error::Unrecorded { backup, source: Box::new(source) };
-        job.finish(Some(&source), sink, &facts).map_err(unrecorded)?;
-        // Last of all: whatever becomes of it, the backup is made and on record.
-        crate::sweep::sweep(self.pipeline, self.opened, now).await;
-        Ok(exit.into())
-    }
-}
-
-impl Commit<'_> {
-    /// Names and ages are made with this machine's clock. One that is off does no harm to this
-    /// backup, and `prune` will refuse to work with it.
-    fn compare_clocks(&self, now: Timestamp) {
-        for (name, opened) in self.opened {
-            let Some(theirs) = opened.store.store_time() else { continue };
-            if now.duration_since(theirs).abs() > CLOCK_SKEW_MAX {
-                tracing::warn!(
-                    hint = "set this machine's clock (chronyc tracking, timedatectl)",
-                    "the clock here says {now}, that of destination {name} says {theirs}"
-                );
-            }
+/// Names and ages are made with this machine's clock. One that is off does no harm to this
+/// backup, and `prune` will refuse to work with it.
+fn compare_clocks(all: &BTreeMap<String, Opened>, now: Timestamp) {
+    for (name, opened) in all {
+        let Some(theirs) = opened.store.store_time() else { continue };
+        if now.duration_since(theirs).abs() > CLOCK_SKEW_MAX {
+            tracing::warn!(
+                hint = "set this machine's clock (chronyc tracking, timedatectl)",
+                "the clock here says {now}, that of destination {name} says {theirs}"
+            );
         }
     }
-}
-
-fn kept(copies: &Copies) -> Vec<String> {
-    copies.iter().filter(|(_, copy)| copy.is_ok()).map(|(name, _)| name.clone()).collect()
 }
 
 /// One line for each destination that has no copy; partial success has a code of its own.
@@ -218,7 +115,7 @@ fn say(copies: &Copies) -> Exit {
     let mut exit = Exit::Ok;
     for (name, copy) in copies {
         match copy {
-            Ok(()) => tracing::info!("destination {name} holds a proved copy"),
+            Ok(_) => tracing::info!("destination {name} holds a proved copy"),
             Err(e) => {
                 tracing::warn!(hint = e.hint().unwrap_or_default(), "{e}");
                 exit = Exit::Partial;
@@ -228,11 +125,14 @@ fn say(copies: &Copies) -> Exit {
     exit
 }
 
-fn facts(manifest: &Manifest, required: usize, copies: &Copies) -> ReplicateFacts {
-    let copy = |(name, copy): (&String, &Result<(), destinations::Error>)| Copy {
+fn facts(manifest: &Manifest, required: usize, copies: &Copies, began: Instant) -> ReplicateFacts {
+    let milliseconds =
+        |at: &Instant| u64::try_from(at.duration_since(began).as_millis()).unwrap_or(u64::MAX);
+    let copy = |(name, copy): (&String, &Result<Instant, destinations::Error>)| Copy {
         destination: name.clone(),
         stored: copy.is_ok(),
         problem: copy.as_ref().err().map(ToString::to_string),
+        after_ms: copy.as_ref().ok().map(milliseconds),
     };
     ReplicateFacts {
         backup: manifest.backup.to_string(),

@@ -64,7 +64,7 @@ impl Copy {
             stall_timeout: self.target.stall_timeout,
             keeping,
         };
-        let read_back = read_back(&*destination, &key, &summary, &options).await?;
+        let read_back = self.unless_cut(read_back(&*destination, &key, &summary, &options)).await?;
         failpoint::pass("fanout.read_back");
         Ok(Kept { stored, read_back })
     }
@@ -82,17 +82,32 @@ impl Copy {
         }
     }
 
-    /// An upload that stalls while it is completed may have become an object all the same.
-    async fn complete(&self, mut upload: Box<dyn Upload>, summary: &Summary) -> Result<Stored> {
-        let completed = self.progressing(upload.complete(summary)).await;
-        match completed {
-            Some(completed) => completed,
-            None => {
-                let given_up = give_up(upload, self.stalled(Operation::Complete)).await;
-                let parts = given_up.left_behind().map(|parts| format!(", or {parts}"));
-                let what = format!("possibly the whole object{}", parts.unwrap_or_default());
-                Err(given_up.leaving_behind(what))
-            }
+    /// An upload that stalls or is given up while it is completed may have become an object all the same.
+    async fn complete(&mut self, mut upload: Box<dyn Upload>, summary: &Summary) -> Result<Stored> {
+        let (stalled, place) = (self.stalled(Operation::Complete), self.place(Operation::Complete));
+        let (acknowledged, stall_timeout) = (self.acknowledged.clone(), self.target.stall_timeout);
+        let completing = progressing(upload.complete(summary), &acknowledged, stall_timeout);
+        let why = tokio::select! {
+            biased;
+            completed = completing => match completed {
+                Some(completed) => return completed,
+                None => stalled,
+            },
+            cut = self.reader.cut() => Cut::into_error(cut, &place),
+        };
+        let given_up = give_up(upload, why).await;
+        let parts = given_up.left_behind().map(|parts| format!(", or {parts}"));
+        let what = format!("possibly the whole object{}", parts.unwrap_or_default());
+        Err(given_up.leaving_behind(what))
+    }
+
+    /// A read-back, which limits itself, unless it is not wanted any more.
+    async fn unless_cut<T>(&mut self, call: impl Future<Output = Result<T>>) -> Result<T> {
+        let place = self.place(Operation::ReadBack);
+        tokio::select! {
+            biased;
+            done = call => done,
+            cut = self.reader.cut() => Err(Cut::into_error(cut, &place)),
         }
     }
 
@@ -110,10 +125,6 @@ impl Copy {
             cut = self.reader.cut() => Err(Cut::into_error(cut, &place)),
             done = call => done.unwrap_or(Err(stalled)),
         }
-    }
-
-    async fn progressing<T>(&self, call: impl Future<Output = T>) -> Option<T> {
-        progressing(call, &self.acknowledged, self.target.stall_timeout).await
     }
 
     fn stalled(&self, operation: Operation) -> StoreError {

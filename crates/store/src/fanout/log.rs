@@ -14,6 +14,7 @@ use crate::{ErrorKind, Summary};
 use bytes::Bytes;
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use tokio::sync::watch;
 
 /// How much is read from the spool at once, at most.
@@ -63,7 +64,7 @@ enum End {
 struct Cursor {
     position: u64,
     alive: bool,
-    /// Why the log cut it off; taken by its reader.
+    /// Why it was cut off; taken by its reader.
     cut: Option<ErrorKind>,
     lag: Lag,
 }
@@ -185,6 +186,14 @@ impl Log {
         state.let_go();
         drop(state);
         self.room.notify_all();
+    }
+
+    /// Cuts every living cursor off.
+    pub(super) fn give_up_all(&self, after: Duration) {
+        for cursor in self.lock().cursors.iter_mut().filter(|c| c.alive) {
+            cursor.cut = Some(ErrorKind::GivenUp { after });
+        }
+        self.changed();
     }
 
     /// Moves a cursor past what it took.
@@ -342,7 +351,7 @@ impl State {
         if let End::Broken = self.end {
             return Some(Cut::Broken);
         }
-        self.cursors[index].cut.take().map(Cut::Lagging)
+        self.cursors[index].cut.take().map(Cut::Off)
     }
 
     pub(super) fn advance(&mut self, index: usize, bytes: u64, spooled: bool) {

@@ -4,6 +4,7 @@ use super::log::Log;
 use crate::Summary;
 use bytes::Bytes;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Pushes blocks to every destination. Dropping it without [`FanoutSender::finish`] means
 /// that the source broke off: every upload is aborted and nothing is completed.
@@ -22,6 +23,12 @@ impl FanoutBreaker {
     /// Changes nothing after [`FanoutSender::finish`].
     pub fn break_off(&self) {
         self.log.end(None);
+    }
+
+    /// Destinations that have no proved copy yet get nothing more, because it was waited for them
+    /// for so long already. One that is just being completed may become an object all the same.
+    pub fn give_up_stragglers(&self, after: Duration) {
+        self.log.give_up_all(after);
     }
 }
 

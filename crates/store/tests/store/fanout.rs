@@ -64,6 +64,27 @@ fn kind(outcome: &Outcome) -> &ErrorKind {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn f36_outcomes_come_as_they_are_and_stragglers_can_be_given_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let gate = Some(Arc::new(Semaphore::new(0)));
+    let stuck = Behaviour { gate, ..Behaviour::default() };
+    let all = [Memory::new("stuck", stuck), Memory::new("fast", Behaviour::default())];
+    let bytes = noise(20 * BLOCK);
+    let (sender, run) = fanout(targets(&all), options(8, 1_000, dir.path()));
+    let breaker = sender.breaker();
+    let source = bytes.clone();
+    let sent = tokio::task::spawn_blocking(move || send_all(sender, &source));
+    let mut outcomes = run.start();
+    is_kept(&outcomes.next().await.unwrap(), &all[1], &bytes);
+    sent.await.unwrap().unwrap();
+    breaker.give_up_stragglers(Duration::from_secs(7));
+    let given_up = outcomes.next().await.unwrap();
+    assert!(matches!(kind(&given_up), ErrorKind::GivenUp { .. }), "{given_up:?}");
+    assert_eq!(all[0].get("key"), None);
+    assert!(outcomes.next().await.is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn every_destination_gets_every_byte() {
     let dir = tempfile::tempdir().unwrap();
     let all = ["a", "b", "c"].map(|n| Memory::new(n, Behaviour::default()));
