@@ -7,7 +7,7 @@ SHELL := /bin/bash
 PROTOC := target/tools/protoc
 SERVERS := tests/servers/get.sh
 SKIPPED := target/skipped.txt
-BENCH_SERVERS := etcd-3.7 age zstd s3s-fs
+BENCH_SERVERS := etcd-3.7 age zstd s3s-fs minio rclone azurite fake-gcs-server
 
 .PHONY: help
 help: ## list these commands

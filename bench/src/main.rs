@@ -9,6 +9,8 @@
 
 mod contestants;
 mod database;
+mod destinations;
+mod download;
 mod docs;
 mod error;
 mod link;
@@ -56,6 +58,9 @@ struct Arguments {
     /// Megabytes a second of the slow link.
     #[arg(long, env = "BENCH_LINK_MB", default_value_t = 20.0)]
     link_mb: f64,
+    /// Megabytes of the database of `destinations` and `download`.
+    #[arg(long, env = "BENCH_DESTINATIONS_MB", default_value_t = 2000)]
+    destinations_mb: usize,
     /// Measure nothing; write the tables of the last results into this document.
     #[arg(long, value_name = "FILE", conflicts_with = "scenes")]
     docs: Option<PathBuf>,
@@ -74,6 +79,10 @@ enum Scene {
     SlowLink,
     /// The way back, beside the script's.
     Restore,
+    /// Five destinations, one of them slow and one dead.
+    Destinations,
+    /// An artifact out of a bucket, beside rclone.
+    Download,
 }
 
 fn rounds(text: &str) -> Result<usize, String> {
@@ -107,7 +116,7 @@ fn run(arguments: &Arguments) -> Result<bool, Error> {
     }
     let _lock = lock(&dir)?;
     let stage = Stage::open(&dir, arguments.rounds)?;
-    for scene in [Scene::Compare, Scene::Memory, Scene::SlowLink, Scene::Restore] {
+    for scene in Scene::value_variants().iter().copied() {
         if arguments.scenes.is_empty() || arguments.scenes.contains(&scene) {
             play(scene, arguments, &stage, &mut results)?;
             results.save(&path)?;
@@ -134,6 +143,10 @@ fn play(
             let rate = arguments.link_mb * 1e6;
             results.slow_link = Some(stage.slow_link(arguments.mb, rate)?);
         }
+        Scene::Destinations => {
+            results.destinations = Some(stage.destinations(arguments.destinations_mb)?);
+        }
+        Scene::Download => results.download = Some(stage.download(arguments.destinations_mb)?),
         Scene::Restore => {
             for mb in &arguments.restore_sizes {
                 results.restore.insert(*mb, stage.restore(*mb)?);

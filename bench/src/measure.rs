@@ -92,12 +92,23 @@ pub(crate) fn measure(
     what: &str,
     command: &mut Command,
     database: &Database,
+    places: (&Path, &Path),
+) -> Result<Measured, Error> {
+    measure_ending(0, what, command, database, places)
+}
+
+/// The same, with a command that must end with this code.
+pub(crate) fn measure_ending(
+    code: i32,
+    what: &str,
+    command: &mut Command,
+    database: &Database,
     (log, destinations): (&Path, &Path),
 ) -> Result<Measured, Error> {
     settle();
     let before = Accounts::now(database)?;
     let (status, ended, seen) = run(command, log)?;
-    if !status.success() {
+    if status.code() != Some(code) {
         let said = fs::read(log).unwrap_or_default();
         let said = &said[said.len().saturating_sub(SAID_BYTES_MAX)..];
         let said = String::from_utf8_lossy(said).into_owned();

@@ -6,7 +6,9 @@ use crate::Error;
 use crate::measure::{Measured, seconds};
 use crate::workplace::Workplace;
 use contract::Receipt;
+use contract::facts::ReplicateFacts;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -50,6 +52,22 @@ pub(crate) fn profile(work: &Workplace, measured: &Measured) -> Result<Vec<Stage
         ..runner
     });
     Ok(stages)
+}
+
+/// How long each destination took from the beginning of `replicate` until its copy counted, in
+/// seconds; a destination without a copy is not in it.
+pub(crate) fn copies(work: &Workplace) -> Result<BTreeMap<String, f64>, Error> {
+    let replicate = receipts(work)?.into_iter().find(|receipt| receipt.stage == "replicate");
+    let facts = replicate.map(|receipt| receipt.facts).unwrap_or_default();
+    let facts: ReplicateFacts = serde_json::from_value(facts).map_err(|e| Error::Unreadable {
+        path: work.path("state"),
+        why: format!("the receipt of replicate: {e}"),
+    })?;
+    let counted = facts.copies.into_iter().filter_map(|copy| {
+        let after = copy.after_ms.filter(|_| copy.stored)?;
+        Some((copy.destination, milliseconds(after)))
+    });
+    Ok(counted.collect())
 }
 
 /// How long the capture took, by its own receipt.

@@ -6,6 +6,8 @@
 //! Does not: measure.
 
 use crate::contestants::Contestant;
+use crate::destinations;
+use crate::download;
 use crate::profile::{StageUse, capture_seconds};
 use crate::restore;
 use crate::results::{Compare, Memory, Results, Setting, SlowLink, Staged};
@@ -47,7 +49,14 @@ pub(crate) fn tables(results: &Results) -> String {
     if let Some(scene) = &results.slow_link {
         text += &link_table(scene);
     }
-    text + &restore::table(&results.restore)
+    text += &restore::table(&results.restore);
+    if let Some(scene) = &results.destinations {
+        text += &destinations::table(scene);
+    }
+    if let Some(scene) = &results.download {
+        text += &download::table(scene);
+    }
+    text
 }
 
 /// What was to be reached, and whether it was.
@@ -58,6 +67,8 @@ pub(crate) fn verdicts(results: &Results) -> Vec<Verdict> {
     }
     all.extend(results.memory.iter().flat_map(|(mb, memory)| thrift(*mb, memory)));
     all.extend(results.slow_link.iter().flat_map(patience));
+    all.extend(results.destinations.iter().flat_map(destinations::verdicts));
+    all.extend(results.download.iter().map(download::verdict));
     all.extend(results.restore.iter().flat_map(|(mb, scene)| restore::verdicts(*mb, scene)));
     all
 }

@@ -8,6 +8,7 @@
 use crate::Error;
 use crate::contestants::{Tools, lifeboat};
 use crate::database::remove;
+use crate::download::artifact;
 use crate::measure::{Measured, measure};
 use crate::report::{Verdict, heading, within_memory};
 use crate::results::Setting;
@@ -18,7 +19,7 @@ use crate::workplace::{DESTINATIONS, Workplace};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/restore.sh");
@@ -97,23 +98,6 @@ fn native(work: &Workplace, target: &Path) -> Result<Command, Error> {
     command.args(["restore", "latest", "--data-dir"]).arg(target);
     command.arg("--identity").arg(work.identity());
     Ok(command)
-}
-
-/// The only artifact below a folder.
-fn artifact(folder: &Path) -> Result<PathBuf, Error> {
-    let mut folders = vec![folder.to_path_buf()];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(&folder).map_err(Error::io("list", &folder))? {
-            let path = entry.map_err(Error::io("list", &folder))?.path();
-            match path.extension().is_some_and(|extension| extension == "age") {
-                true => return Ok(path),
-                false if path.is_dir() => folders.push(path),
-                false => {}
-            }
-        }
-    }
-    let why = "no artifact in it".to_owned();
-    Err(Error::Unreadable { path: folder.to_path_buf(), why })
 }
 
 fn walls(runs: &[Restored]) -> Vec<f64> {

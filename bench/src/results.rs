@@ -7,6 +7,8 @@
 use crate::Error;
 use crate::contestants::Contestant;
 use crate::database::Content;
+use crate::destinations::Destinations;
+use crate::download::Download;
 use crate::measure::Measured;
 use crate::profile::StageUse;
 use crate::restore::Restore;
@@ -33,6 +35,12 @@ pub(crate) struct Results {
     /// The way back, by the megabytes asked for.
     #[serde(default)]
     pub(crate) restore: BTreeMap<usize, Restore>,
+    /// Five destinations, one of them slow and one dead.
+    #[serde(default)]
+    pub(crate) destinations: Option<Destinations>,
+    /// The read path, beside rclone.
+    #[serde(default)]
+    pub(crate) download: Option<Download>,
 }
 
 /// When and on what a scene ran.
@@ -112,6 +120,8 @@ impl Default for Results {
             memory: BTreeMap::new(),
             slow_link: None,
             restore: BTreeMap::new(),
+            destinations: None,
+            download: None,
         }
     }
 }

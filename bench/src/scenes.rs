@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The second destination of the shipped pipeline, which goes behind the link.
-const SECOND: &str = "url = \"file:backups/region-b\"";
+pub(crate) const SECOND: &str = "url = \"file:backups/region-b\"";
 const BUCKET: &str = "bench";
 /// Rounds of the scenes in which only Lifeboat runs.
 const OWN_ROUNDS_MAX: usize = 3;

