@@ -26,7 +26,7 @@ pub(crate) struct CreateOnly<'a> {
 /// What lies under a key, compared with what is to be written.
 enum Found {
     Nothing,
-    Same(ObjectInfo),
+    Same(Box<ObjectInfo>),
     Other,
 }
 
@@ -49,7 +49,7 @@ impl CreateOnly<'_> {
             let blocks = self.destination.read(self.key, None).await?;
             crate::read_back::summarize(blocks).await? == *self.wanted
         };
-        Ok(if same { Found::Same(info) } else { Found::Other })
+        Ok(if same { Found::Same(Box::new(info)) } else { Found::Other })
     }
 
     /// A look on behalf of this write.

@@ -43,7 +43,7 @@ pub(crate) struct Carrier<'a> {
 /// What there is to see to.
 enum Event {
     Ended(Option<Box<store::Outcome>>),
-    Read(Result<Option<Pumped>, Error>),
+    Read(Box<Result<Option<Pumped>, Error>>),
     Stopped(SignalKind),
     TooLate,
 }
@@ -96,7 +96,7 @@ impl<'a> Carrier<'a> {
                     self.outlast_the_source().await;
                     break;
                 }
-                Event::Read(read) => self.confirmed(read).await,
+                Event::Read(read) => self.confirmed(*read).await,
                 Event::Stopped(signal) => {
                     stopped_by = Some(signal);
                     self.stop().await;
@@ -131,7 +131,7 @@ impl<'a> Carrier<'a> {
             }
         };
         tokio::select! {
-            read = reading => Event::Read(read),
+            read = reading => Event::Read(Box::new(read)),
             outcome = self.outcomes.next() => Event::Ended(outcome.map(Box::new)),
             _ = self.terminate.recv() => Event::Stopped(SignalKind::terminate()),
             _ = self.interrupt.recv() => Event::Stopped(SignalKind::interrupt()),

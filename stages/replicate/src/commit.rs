@@ -87,7 +87,7 @@ impl<'a> Commit<'a> {
         let broke = |e: &StoreError| matches!(e.kind(), ErrorKind::SourceBroke);
         self.has_followed |= outcome.result.as_ref().is_err_and(broke);
         if is_spoilt(&outcome) {
-            self.take_back(&[name.clone()], None).await;
+            self.take_back(std::slice::from_ref(&name), None).await;
         }
         if outcome.result.as_ref().is_ok_and(|kept| !kept.stored.existed) {
             self.made.push(name.clone());
