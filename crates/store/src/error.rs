@@ -268,6 +268,11 @@ impl StoreError {
         &self.0.kind
     }
 
+    #[cfg(feature = "conformance")]
+    pub(crate) fn into_kind(self) -> ErrorKind {
+        self.0.kind
+    }
+
     /// The destination's name in `pipeline.toml`.
     #[must_use]
     pub fn destination(&self) -> &str {

@@ -17,6 +17,8 @@ mod create_only;
 mod destination;
 mod error;
 mod fanout;
+#[cfg(feature = "conformance")]
+pub mod faults;
 mod file;
 mod gcs;
 mod keeping;

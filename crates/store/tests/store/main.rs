@@ -10,6 +10,7 @@ mod faults;
 mod listing;
 mod memory;
 mod probe;
+mod promises;
 mod real_fanout;
 mod servers;
 mod tls;
