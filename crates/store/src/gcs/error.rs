@@ -74,6 +74,17 @@ impl Bucket {
         self.judged(verb, answer, after)
     }
 
+    /// Where an object need not be there, what is not found is the bucket.
+    pub(super) fn or_no_bucket(&self, kind: ErrorKind) -> ErrorKind {
+        match kind {
+            ErrorKind::NotFound => ErrorKind::BucketMissing {
+                bucket: self.settings.bucket.clone(),
+                answer: Answer { status: Some(404), ..Answer::default() },
+            },
+            kind => kind,
+        }
+    }
+
     fn judged(&self, verb: &'static str, answer: Answer, after: Option<u64>) -> Refusal {
         let stale = answer.status == Some(401);
         let kind = self.kind(verb, answer);

@@ -90,7 +90,7 @@ impl Bucket {
             let request = request.header("content-type", kind).body(body.clone());
             self.once(PUT, limit, request).await?.json()
         };
-        self.patiently(limit, attempt).await
+        self.patiently(limit, attempt).await.map_err(|kind| self.or_no_bucket(kind))
     }
 }
 

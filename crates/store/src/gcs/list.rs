@@ -65,14 +65,8 @@ async fn page(bucket: &Bucket, wanted: &str, token: Option<&str>) -> Checked<Pag
             _ => Err(Refusal::of(untrusted("an answer is not a page of a listing"))),
         }
     };
-    bucket.patiently(limit, attempt).await.map_err(|kind| match kind {
-        // A listing exists even of nothing, so what is not found is the bucket.
-        ErrorKind::NotFound => {
-            let answer = crate::Answer { status: Some(404), ..crate::Answer::default() };
-            ErrorKind::BucketMissing { bucket: bucket.settings.bucket.clone(), answer }
-        }
-        kind => kind,
-    })
+    // A listing exists even of nothing.
+    bucket.patiently(limit, attempt).await.map_err(|kind| bucket.or_no_bucket(kind))
 }
 
 #[derive(Default)]

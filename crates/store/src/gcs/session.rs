@@ -58,7 +58,8 @@ impl Session {
     ) -> Result<Self, ErrorKind> {
         let description = bucket.description(keeping);
         let request = || bucket.making(name, "resumable").json(&description);
-        let reply = bucket.ask(BEGIN, 0, request).await?;
+        let reply =
+            bucket.ask(BEGIN, 0, request).await.map_err(|kind| bucket.or_no_bucket(kind))?;
         let url = reply.header("location").and_then(|location| address(&bucket.base, location));
         let said = "the store named no address for the upload".to_owned();
         let url = url.ok_or(ErrorKind::Transient { said })?;
