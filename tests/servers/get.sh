@@ -26,6 +26,7 @@ TOOLS='etcd-3.4  3.4      etcd,etcdctl              deb_etcd
        s3s-fs    0.14.1   s3s-fs                    s3s_fs
        minio     v0.0.0-20260212201848-7aac2a2c5b7c minio go_minio
        rclone    1        rclone                    rclone
+       fake-gcs-server v1.56.1 fake-gcs-server  go_fake_gcs
        kube-apiserver v1.36.3 kube-apiserver    go_kube'
 # Only fetched when named: no test needs the one, and the other takes a quarter of an hour to build.
 ON_DEMAND='kube-apiserver rclone'
@@ -148,6 +149,15 @@ make_go_minio() { # DIRECTORY VERSION
   printf 'module scratch\n\ngo 1.24\n\nrequire github.com/minio/minio %s\n' "$2" >"$1/module/go.mod"
   (cd "$1/module" && GOFLAGS="-p=2 -mod=mod" CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' \
     -o "$1/bin/minio" github.com/minio/minio) || cannot "go cannot build MinIO $2"
+}
+
+make_go_fake_gcs() { # DIRECTORY VERSION
+  need go "to build fake-gcs-server"
+  mkdir "$1/module"
+  printf 'module scratch\n\ngo 1.24\n\nrequire github.com/fsouza/fake-gcs-server %s\n' "$2" >"$1/module/go.mod"
+  (cd "$1/module" && GOFLAGS="-p=2 -mod=mod" CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' \
+    -o "$1/bin/fake-gcs-server" github.com/fsouza/fake-gcs-server) ||
+    cannot "go cannot build fake-gcs-server $2"
 }
 
 # The parts of Kubernetes are modules of their own, which its go.mod replaces by folders of its

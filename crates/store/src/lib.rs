@@ -11,6 +11,7 @@
 //! create buckets, or read any configuration file of ours.
 
 mod azure;
+mod clock;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod create_only;
@@ -21,6 +22,7 @@ mod fanout;
 pub mod faults;
 mod file;
 mod gcs;
+mod http;
 mod keeping;
 mod key;
 mod object;

@@ -4,13 +4,18 @@
 
 mod conformance;
 mod credentials;
+mod fake_gcs;
 mod fake_s3;
 mod fanout;
 mod faults;
+mod gcs;
+mod gcs_faults;
+mod gcs_listing;
 mod listing;
 mod memory;
 mod probe;
 mod promises;
 mod real_fanout;
+mod scripted;
 mod servers;
 mod tls;

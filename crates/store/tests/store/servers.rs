@@ -1,6 +1,6 @@
 //! Real servers on 127.0.0.1, started for one test and stopped with it.
 
-use lifeboat_store::{Checksum, Endpoint, S3Settings, Secret, StaticCredentials};
+use lifeboat_store::{Checksum, Endpoint, GcsSettings, S3Settings, Secret, StaticCredentials};
 use std::io::Write;
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -91,6 +91,26 @@ pub(crate) async fn s3s_fs(test: &str) -> Option<Server> {
     Some(prepared(start(command, root, port)).await)
 }
 
+pub(crate) async fn fake_gcs(test: &str) -> Option<Server> {
+    let Some(program) = program("fake-gcs-server", "fake-gcs-server") else {
+        skip(test, "fake-gcs-server");
+        return None;
+    };
+    let (root, port) = (tempfile::tempdir().unwrap(), free_port());
+    let mut command = Command::new(program);
+    command.args(["-scheme", "http", "-host", "127.0.0.1", "-port", &port.to_string()]);
+    command.args(["-backend", "memory"]).current_dir(root.path()).env_clear();
+    let server = start(command, root, port);
+    for bucket in ["backups", "others"] {
+        let body = format!("{{\"name\":{bucket:?}}}");
+        let url = format!("{}/storage/v1/b?project=test", server.url);
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let request = client.post(url).header("content-type", "application/json").body(body);
+        request.send().await.unwrap().error_for_status().unwrap();
+    }
+    Some(server)
+}
+
 async fn prepared(server: Server) -> Server {
     client(&server.url).create_bucket().bucket("backups").send().await.unwrap();
     server
@@ -107,6 +127,16 @@ pub(crate) fn client(url: &str) -> aws_sdk_s3::Client {
         .endpoint_url(url)
         .force_path_style(true);
     aws_sdk_s3::Client::from_conf(config.build())
+}
+
+/// Settings for a server of Google's language on this machine, with small chunks.
+pub(crate) fn gcs_settings(url: &str) -> GcsSettings {
+    let mut settings = GcsSettings::new("site-g", "backups");
+    settings.prefix = "some/prefix/".into();
+    settings.endpoint_url = Some(Endpoint::parse(url).unwrap());
+    settings.anonymous = true;
+    settings.part_bytes = 1 << 20;
+    settings
 }
 
 /// Settings for a server on this machine, with small parts.
