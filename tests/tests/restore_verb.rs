@@ -403,7 +403,8 @@ fn a_token_by_hand_needs_a_bump_by_hand() {
     let token = ["--member", "m1", "--initial-cluster-token", "t"];
     let _ = refused(&site, &token, 50).said("would diverge");
     let _ = refused(&site, &[], 2).said("--member (m1, m2, m3)");
-    let _ = refused(&site, &["--member", "m9"], 2).said("name one of these with --member: m1, m2, m3");
+    let _ =
+        refused(&site, &["--member", "m9"], 2).said("name one of these with --member: m1, m2, m3");
 }
 
 /// What another tool made, and nobody saw the members of: the snapshot itself tells them, and what

@@ -20,7 +20,7 @@ pub(super) const CHUNK_STEP_BYTES: u64 = 256 << 10;
 /// The bucket, with its client.
 pub(super) fn bucket(settings: GcsSettings) -> Result<Bucket, ErrorKind> {
     check(&settings)?;
-    let http = crate::http::client(settings.ca_file.as_deref(), settings.proxy.as_ref())?;
+    let http = crate::http::client(settings.ca_file.as_deref(), settings.proxy.as_ref(), None)?;
     let address = settings.endpoint_url.as_ref().map_or(GOOGLE, Endpoint::as_str);
     let base = Url::parse(address).map_err(|e| config(e.to_string(), "correct endpoint"))?;
     let prefix = match settings.prefix.trim_matches('/') {
