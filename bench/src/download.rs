@@ -84,13 +84,7 @@ fn signed(command: &mut Command) -> &mut Command {
     command.env("AWS_ACCESS_KEY_ID", ACCESS_KEY).env("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
 }
 
-fn copy(
-    rclone: &Path,
-    work: &Workplace,
-    server: &S3Server,
-    key: &str,
-    target: &Path,
-) -> Command {
+fn copy(rclone: &Path, work: &Workplace, server: &S3Server, key: &str, target: &Path) -> Command {
     let mut command = Command::new("sh");
     work.place(&mut command);
     for (name, value) in [

@@ -10,8 +10,8 @@
 mod contestants;
 mod database;
 mod destinations;
-mod download;
 mod docs;
+mod download;
 mod error;
 mod link;
 mod machine;

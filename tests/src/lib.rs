@@ -16,7 +16,7 @@ pub mod fault_front;
 pub mod load;
 pub mod lying_etcd;
 pub mod objects;
-mod ports;
+pub mod ports;
 mod process;
 pub mod restore_scene;
 pub mod restored;

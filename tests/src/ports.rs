@@ -21,7 +21,7 @@ const ATTEMPTS_MAX: u32 = 1_000;
 static HANDED_OUT: Mutex<Option<HashSet<u16>>> = Mutex::new(None);
 
 /// A port on which nobody listens.
-pub(crate) fn free_port() -> Result<u16, Error> {
+pub fn free_port() -> Result<u16, Error> {
     let mut guard = HANDED_OUT.lock().unwrap_or_else(PoisonError::into_inner);
     let handed_out = guard.get_or_insert_default();
     for attempt in 0..ATTEMPTS_MAX {

@@ -15,7 +15,9 @@ mod verdict;
 pub use backup::{
     Assembled, Backup, Catalogue, DestinationCatalogue, Object, Orphan, State, assemble, mark_forks,
 };
-pub use manifest::{Artifact, MANIFEST_BYTES_MAX, Manifest, ManifestError, ManifestStep};
+pub use manifest::{
+    Artifact, MANIFEST_BYTES_MAX, Manifest, ManifestError, ManifestStep, Place, Placed,
+};
 pub use name::{BackupName, ObjectName, TIER_DEFAULT};
 pub use record::{
     Depth, Drilled, Finding, RECORD_BYTES_MAX, RECORDS_READ_MAX, Record, RecordError,

@@ -51,6 +51,29 @@ pub struct Manifest {
     /// The backup before this one, as far as the run could see.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous: Option<Previous>,
+    /// Where copies were to go, as it was when the backup was committed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub placed: Option<Placed>,
+}
+
+/// Where a backup's copies were to go. Whoever finds one copy learns from it where to look for the
+/// others.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Placed {
+    /// How many proved copies the commit asked for.
+    pub required: usize,
+    /// Each destination of the run, by its name.
+    pub destinations: BTreeMap<String, Place>,
+}
+
+/// One destination of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// Where it is, without credentials.
+    pub location: String,
+    /// Whether it held a proved copy of the artifact at the commit. One that did not may have got
+    /// it later.
+    pub proved: bool,
 }
 
 /// One step that the bytes went through.
@@ -143,6 +166,7 @@ impl Manifest {
                 sha256: written.sha256,
             },
             previous: plan.previous.clone(),
+            placed: None,
             backup,
         })
     }

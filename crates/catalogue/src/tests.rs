@@ -43,6 +43,7 @@ fn manifest(second: i64) -> Manifest {
             sha256: Digest::of(b"").sha256,
         },
         previous: None,
+        placed: None,
         backup,
     }
 }

@@ -10,7 +10,7 @@
 //! enough others, a whole and proved backup that the run does not claim.
 
 use bytes::Bytes;
-use catalogue::Manifest;
+use catalogue::{Manifest, Place, Placed};
 use contract::{Exit, Failure};
 use destinations::Opened;
 use std::collections::BTreeMap;
@@ -26,6 +26,8 @@ pub(crate) struct Commit<'a> {
     opened: &'a BTreeMap<String, Opened>,
     artifact_key: &'a str,
     required: usize,
+    /// Where each destination is, for the manifest.
+    locations: BTreeMap<String, String>,
     copies: Copies,
     /// Where this very process made the artifact. One that was there already belongs to an earlier
     /// process of the same run, which may have committed it: it is never taken back.
@@ -43,12 +45,14 @@ impl<'a> Commit<'a> {
         opened: &'a BTreeMap<String, Opened>,
         artifact_key: &'a str,
         required: usize,
+        locations: BTreeMap<String, String>,
         unopened: Copies,
     ) -> Self {
         Commit {
             opened,
             artifact_key,
             required,
+            locations,
             copies: unopened,
             made: Vec::new(),
             recorded: Vec::new(),
@@ -60,6 +64,11 @@ impl<'a> Commit<'a> {
     /// Whether enough destinations have artifact and manifest.
     pub(crate) fn is_done(&self) -> bool {
         self.recorded.len() >= self.required
+    }
+
+    /// What was recorded, or is to be.
+    pub(crate) fn manifest(&self) -> Option<&Manifest> {
+        self.manifest.as_ref()
     }
 
     /// What became of each destination.
@@ -115,9 +124,13 @@ impl<'a> Commit<'a> {
 
     /// Writes the manifest wherever a copy is proved, if they are enough, reading each one back.
     async fn record(&mut self) {
-        let Some(manifest) = self.manifest.as_ref().filter(|_| self.kept() >= self.required) else {
+        if self.kept() < self.required {
             return;
-        };
+        }
+        let placed = self.placed();
+        let Some(manifest) = &mut self.manifest else { return };
+        // From here on it is the same everywhere, byte for byte.
+        manifest.placed.get_or_insert(placed);
         let key = manifest.object_name().key(&manifest.cluster);
         let bytes = Bytes::from(manifest.to_bytes());
         let mut misrecorded = Vec::new();
@@ -141,6 +154,16 @@ impl<'a> Commit<'a> {
             }
         }
         self.take_back(&misrecorded, Some(&key)).await;
+    }
+
+    /// Where copies go, and which of them are proved at this moment.
+    fn placed(&self) -> Placed {
+        let place = |(name, location): (&String, &String)| {
+            let proved = self.copies.get(name).is_some_and(Result::is_ok);
+            (name.clone(), Place { location: location.clone(), proved })
+        };
+        let destinations = self.locations.iter().map(place).collect();
+        Placed { required: self.required, destinations }
     }
 
     /// Takes everything back that this run wrote.

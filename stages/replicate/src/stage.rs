@@ -16,7 +16,7 @@ use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::time::Instant;
-use store::{FanoutOptions, FanoutRun, FanoutSender, Target};
+use store::{Endpoint, FanoutOptions, FanoutRun, FanoutSender, Target};
 
 /// How far two clocks may be apart before somebody should look; as `prune` has it.
 const CLOCK_SKEW_MAX: SignedDuration = SignedDuration::from_mins(3);
@@ -47,7 +47,7 @@ async fn replicate(job: Job, pipeline: Pipeline) -> Result<ExitCode, Error> {
     let (source, sink) = (job.input()?, job.signal_output()?);
     let (sender, fanout) = fan_out(&job, &pipeline, &opened, &plan, &key);
     let began = Instant::now();
-    let commit = Commit::new(&opened, &key, required, unopened);
+    let commit = Commit::new(&opened, &key, required, locations(&pipeline), unopened);
     let mut carrier = Carrier::start(job, source, sender, fanout, &opened, &pipeline, commit)?;
     let ended = carrier.carry().await;
     let Carrier { commit, pumped, .. } = carrier;
@@ -57,14 +57,16 @@ async fn replicate(job: Job, pipeline: Pipeline) -> Result<ExitCode, Error> {
         return Ok(ExitCode::from(128 + number));
     }
     failpoint::pass("replicate.carried");
-    let Some(Pumped { job, source, manifest }) = pumped.filter(|_| commit.is_done()) else {
+    let (Some(Pumped { job, source, .. }), Some(manifest)) =
+        (pumped.filter(|_| commit.is_done()), commit.manifest())
+    else {
         commit.undo().await;
         return Err(too_few(commit.copies(), required));
     };
     compare_clocks(&opened, job.now());
     failpoint::pass("replicate.committed");
     let exit = say(commit.copies());
-    let facts = facts(&manifest, required, commit.copies(), began);
+    let facts = facts(manifest, required, commit.copies(), began);
     let (backup, now) = (manifest.backup.to_string(), job.now());
     let unrecorded = |source| Error::Unrecorded { backup, source: Box::new(source) };
     job.finish(Some(&source), sink, &facts).map_err(unrecorded)?;
@@ -94,6 +96,18 @@ fn fan_out(
         stall_timeout: opened.timeout,
     };
     store::fanout(opened.values().map(target).collect(), options)
+}
+
+/// Where every destination is, for people: the configuration keeps credentials out of it.
+fn locations(pipeline: &Pipeline) -> BTreeMap<String, String> {
+    let written = pipeline.destinations.iter();
+    let place = |(name, written): (&String, &config::Destination)| {
+        // One with a password in it is no endpoint, and is not repeated.
+        let endpoint = written.endpoint.as_deref().and_then(|text| Endpoint::parse(text).ok());
+        let at = endpoint.map(|endpoint| format!(" at {}", endpoint.as_str()));
+        (name.clone(), written.url.clone() + &at.unwrap_or_default())
+    };
+    written.map(place).collect()
 }
 
 /// Names and ages are made with this machine's clock. One that is off does no harm to this

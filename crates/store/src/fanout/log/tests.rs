@@ -71,7 +71,7 @@ fn the_slowest_is_cut_off_only_for_the_sake_of_a_faster_one() {
     }
     while taken(&log, 0).is_some() {}
     assert!(log.append(&Bytes::from_static(b"0123456789")));
-    assert!(matches!(log.lock().cut_of(1), Some(Cut::Lagging(_))));
+    assert!(matches!(log.lock().cut_of(1), Some(Cut::Off(_))));
     assert!(log.lock().cut_of(0).is_none());
 }
 
