@@ -26,6 +26,8 @@ TOOLS='etcd-3.4  3.4      etcd,etcdctl              deb_etcd
        s3s-fs    0.14.1   s3s-fs                    s3s_fs
        minio     v0.0.0-20260212201848-7aac2a2c5b7c minio go_minio
        rclone    1        rclone                    rclone
+       fake-gcs-server v1.56.1 fake-gcs-server  go_fake_gcs
+       azurite   3.35.0   azurite-blob              azurite
        kube-apiserver v1.36.3 kube-apiserver    go_kube'
 # Only fetched when named: no test needs the one, and the other takes a quarter of an hour to build.
 ON_DEMAND='kube-apiserver rclone'
@@ -150,6 +152,15 @@ make_go_minio() { # DIRECTORY VERSION
     -o "$1/bin/minio" github.com/minio/minio) || cannot "go cannot build MinIO $2"
 }
 
+make_go_fake_gcs() { # DIRECTORY VERSION
+  need go "to build fake-gcs-server"
+  mkdir "$1/module"
+  printf 'module scratch\n\ngo 1.24\n\nrequire github.com/fsouza/fake-gcs-server %s\n' "$2" >"$1/module/go.mod"
+  (cd "$1/module" && GOFLAGS="-p=2 -mod=mod" CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' \
+    -o "$1/bin/fake-gcs-server" github.com/fsouza/fake-gcs-server) ||
+    cannot "go cannot build fake-gcs-server $2"
+}
+
 # The parts of Kubernetes are modules of their own, which its go.mod replaces by folders of its
 # source tree; here they are replaced by the modules of the same release.
 make_go_kube() { # DIRECTORY VERSION
@@ -204,6 +215,19 @@ make_moto() { # DIRECTORY VERSION
   # shellcheck disable=SC2016 # the script that is written expands it
   printf '#!/bin/sh\nexec "$(dirname "$0")/python" -m moto.server "$@"\n' >"$1/bin/moto_server"
   chmod 755 "$1/bin/moto_server"
+}
+
+make_azurite() { # DIRECTORY VERSION
+  need node "to run Azurite"
+  need npm "to fetch Azurite"
+  # Without its optional parts and install scripts: nothing is compiled, nothing else is run.
+  npm install --prefix "$1" --no-audit --no-fund --ignore-scripts --omit=optional --omit=dev \
+    --fetch-retries 2 --cache "$1/npm-cache" "azurite@$2" || cannot "npm cannot install azurite $2"
+  rm -rf "$1/npm-cache"
+  # shellcheck disable=SC2016 # the script that is written expands it
+  printf '#!/bin/sh\nexec node "$(dirname "$0")/../node_modules/azurite/dist/src/blob/main.js" "$@"\n' \
+    >"$1/bin/azurite-blob"
+  chmod 755 "$1/bin/azurite-blob"
 }
 
 make_s3s_fs() { # DIRECTORY VERSION

@@ -13,6 +13,7 @@ use crate::ports::free_port;
 use crate::process::Server;
 use crate::servers::folder_of;
 use http::{Request, send};
+pub(crate) use sign::hmac;
 use sign::sign;
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -1,12 +1,11 @@
 //! Breaking Lifeboat on purpose, and judging what it leaves.
 //!
-//! Owns the world in which that happens ([`world`]), lines that can be spoilt ([`proxy`]), the
+//! Owns the world in which that happens ([`world`]), lines that can be spoilt ([`crate::toxics`]), the
 //! deaths at failpoints ([`deaths`]) and the seeded simulation ([`simulation`]) with its faults
 //! ([`fault`]).
 //! Does not: decide what a destination holds; the independent `checker` does.
 
 pub mod deaths;
 pub mod fault;
-pub mod proxy;
 pub mod simulation;
 pub mod world;

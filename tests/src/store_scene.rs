@@ -7,7 +7,7 @@
 //!
 //! Does not: say what should have become of it.
 
-use crate::fault_s3::FaultS3;
+use crate::fault_front::FaultFront;
 use crate::load::load_noise;
 use crate::s3::{ACCESS_KEY, Bucket, S3Kind, S3Server, SECRET_KEY};
 use crate::site::{CLUSTER, Ran, Site};
@@ -74,7 +74,8 @@ impl StoreScene {
     /// When its files cannot be made.
     #[must_use]
     pub fn place(&self, name: &str) -> Place<'_> {
-        let front = FaultS3::start(&self.server).unwrap_or_else(|e| panic!("{name}: {e:?}"));
+        let front =
+            FaultFront::start(&self.server, BUCKET).unwrap_or_else(|e| panic!("{name}: {e:?}"));
         let place = Place { scene: self, name: name.to_owned(), front, runs: AtomicU32::new(0) };
         place.credentials(SECRET_KEY, None);
         place.configure("\"all\"", &[place.bucket("timeout = \"20s\"\n")], "");
@@ -102,7 +103,7 @@ pub struct Place<'a> {
     /// What it is called: in the bucket, and in the messages of tests.
     pub name: String,
     /// What goes wrong.
-    pub front: FaultS3,
+    pub front: FaultFront,
     /// How often it was run here.
     runs: AtomicU32,
 }

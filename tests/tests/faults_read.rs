@@ -6,13 +6,13 @@
 #![allow(clippy::disallowed_methods, reason = "damage is done without care")]
 #![allow(clippy::unwrap_used, reason = "functions that tests share are not seen as tests")]
 
-use lifeboat_tests::fault_s3::{Effect, Fault, Operation, Reply, Rule, Tamper};
+use lifeboat_tests::fault_front::{Effect, Fault, Operation, Reply, Rule, Tamper};
 use lifeboat_tests::site::Ran;
 use lifeboat_tests::skips::or_skip;
 use lifeboat_tests::store_scene::{Place, StoreScene, files};
 use std::fs;
 
-use Operation::{DeleteObject, GetObject, ListObjectsV2, PutObject};
+use Operation::{Delete, Get, List, Put};
 
 /// Everything but the newest goes.
 const GREEDY: &str = "[prune]\nlast = 1\nmin_keep = 1\nmax_fraction = 1.0\n";
@@ -41,7 +41,7 @@ fn bucket_alone(place: &Place<'_>) {
 
 fn removes_nothing(place: &Place<'_>, ran: Ran) -> Ran {
     let ran = ran.code(50).said("nothing was removed").said("next: ");
-    assert_eq!(place.front.count(DeleteObject), 0, "{:#?}", place.front.seen());
+    assert_eq!(place.front.count(Delete), 0, "{:#?}", place.front.seen());
     ran
 }
 
@@ -59,7 +59,7 @@ fn f34_a_listing_that_may_be_incomplete_is_never_believed() {
         (Fault::refuse(404, "NoSuchBucket"), "there is no bucket"),
     ];
     for (lie, why) in lies {
-        place.front.script(vec![Rule::on(ListObjectsV2, lie.clone())]);
+        place.front.script(vec![Rule::on(List, lie.clone())]);
         let list = place.lifeboat(&["list"]).code(0).stdout;
         assert!(
             list.contains("! a_s3s could not be read") && list.contains(why),
@@ -72,7 +72,7 @@ fn f34_a_listing_that_may_be_incomplete_is_never_believed() {
     assert_eq!(place.holds(3), Ok(()));
 
     bucket_alone(&place);
-    place.front.script(vec![Rule::on(ListObjectsV2, Fault::Listing(Tamper::Cut))]);
+    place.front.script(vec![Rule::on(List, Fault::Listing(Tamper::Cut))]);
     let list = place.lifeboat(&["list"]).code(10).stdout;
     assert!(list.contains("! a_s3s could not be read"), "{list}");
     let status = place.lifeboat(&["status"]).code(10).stdout;
@@ -85,7 +85,7 @@ fn f34_a_listing_without_what_was_just_stored_prunes_nothing() {
     let test = "f34_a_listing_without_what_was_just_stored_prunes_nothing";
     let Some(scene) = or_skip(test, StoreScene::small()) else { return };
     let place = with_backups(&scene, "stale", 2);
-    place.front.script(vec![Rule::on(ListObjectsV2, Fault::Listing(Tamper::Stale))]);
+    place.front.script(vec![Rule::on(List, Fault::Listing(Tamper::Stale))]);
     let list = place.lifeboat(&["list", "--json"]).code(0).json();
     let newest = &list["backups"][0]["copies"];
     assert_eq!(*newest, serde_json::json!({ "disk": "verified" }), "{list}");
@@ -123,7 +123,7 @@ fn f39_i11_a_clock_that_is_off_prunes_nothing() {
     // A minute is within what two machines may differ by.
     let _ = bent(&place, 60, &["prune", "--dry-run"]).code(0);
     // The store's own clock may be the wrong one; that is not ours to decide.
-    place.front.script(vec![Rule::on(ListObjectsV2, Fault::Date(-2 * hour))]);
+    place.front.script(vec![Rule::on(List, Fault::Date(-2 * hour))]);
     let _ = removes_nothing(&place, place.lifeboat(&["prune"]));
 
     // A directory has no clock: there the newest backup's own time is what can be compared.
@@ -149,7 +149,7 @@ fn f39_a_clock_that_steps_while_a_backup_is_made_does_it_no_harm() {
         let step = file.clone();
         // In the middle: the artifact is about to be stored.
         place.front.script_with(Vec::new(), move |call, _| {
-            if call.operation == PutObject {
+            if call.operation == Put {
                 fs::write(&step, after.to_string()).unwrap();
             }
         });
@@ -173,7 +173,7 @@ fn f39_i11_i01_a_run_never_prunes_what_it_has_just_stored() {
     fs::write(&file, (-86_400 * 18_000).to_string()).unwrap();
     let step = file.clone();
     place.front.script_with(Vec::new(), move |call, _| {
-        if call.operation == PutObject {
+        if call.operation == Put {
             fs::write(&step, "0").unwrap();
         }
     });
@@ -212,7 +212,7 @@ fn f45_f46_i15_a_damaged_answer_is_found_and_the_next_copy_is_fetched() {
         ("gone", Fault::refuse(404, "NoSuchKey")),
     ];
     for (name, fault) in faults {
-        place.front.script(vec![Rule::on(GetObject, fault).artifacts()]);
+        place.front.script(vec![Rule::on(Get, fault).artifacts()]);
         let file = "damaged.db";
         let ran = fetch(&place, &scene, file, &["--from", "a_s3s"]).code(20);
         let ran = ran.said("error: ").said("from a_s3s").said("next: ");
@@ -222,7 +222,7 @@ fn f45_f46_i15_a_damaged_answer_is_found_and_the_next_copy_is_fetched() {
         assert!(!ran.stderr.contains("error: "), "{name}: {ran:?}");
     }
     // A store that breaks off again and again is no damage.
-    place.front.script(vec![Rule::on(GetObject, Fault::Short(10)).artifacts()]);
+    place.front.script(vec![Rule::on(Get, Fault::Short(10)).artifacts()]);
     let _ = fetch(&place, &scene, "cut.db", &["--from", "a_s3s"]).code(10).said("next: ");
     let _ = fetch(&place, &scene, "cut.db", &[]).code(0).said("from disk is in");
 }
@@ -276,7 +276,7 @@ fn f46_i15_a_truncation_at_any_boundary_leaves_no_file() {
         ["--destination", "s3s", "--manifest", &key, "--output", "cut.age"].map(str::to_owned);
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     for cut in cuts {
-        place.front.script(vec![Rule::on(GetObject, Fault::Less(cut)).artifacts()]);
+        place.front.script(vec![Rule::on(Get, Fault::Less(cut)).artifacts()]);
         let ran = place.program("lifeboat-fetch", &arguments);
         assert_eq!(ran.code, 20, "cut at {cut}: {ran:?}");
         assert!(!output.exists(), "cut at {cut}");

@@ -7,7 +7,7 @@
 #![allow(clippy::disallowed_methods, reason = "damage is done without care")]
 #![allow(clippy::unwrap_used, reason = "functions that tests share are not seen as tests")]
 
-use lifeboat_tests::fault_s3::{Effect, Fault, Kind, Operation, Reply, Rule};
+use lifeboat_tests::fault_front::{Effect, Fault, Kind, Operation, Reply, Rule};
 use lifeboat_tests::site::Ran;
 use lifeboat_tests::skips::or_skip;
 use lifeboat_tests::store_scene::{Place, StoreScene, files};
@@ -17,10 +17,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use Operation::{
-    AbortMultipartUpload, CompleteMultipartUpload, CreateMultipartUpload, DeleteObject, GetObject,
-    HeadObject, ListMultipartUploads, PutObject, UploadPart,
-};
+use Operation::{Abort, Begin, Complete, Delete, Get, Head, ListUploads, Part, Put};
 
 /// More parts than the artifact has.
 const PARTS_MAX: usize = 5;
@@ -103,7 +100,7 @@ impl Case {
 fn parts_resent(place: &Place<'_>) -> usize {
     let seen = place.front.seen();
     let parts: Vec<u32> =
-        seen.iter().filter(|(c, _)| c.operation == UploadPart).map(|(c, _)| c.part).collect();
+        seen.iter().filter(|(c, _)| c.operation == Part).map(|(c, _)| c.part).collect();
     let distinct: BTreeSet<u32> = parts.iter().copied().collect();
     parts.len() - distinct.len()
 }
@@ -137,59 +134,49 @@ fn f23_f24_f25_what_passes_is_weathered_and_what_stays_is_exit_10() {
     let Some(scene) = or_skip(test, StoreScene::large()) else { return };
     let error = |status, code| Fault::refuse(status, code);
     let mut cases = vec![
-        Case::new("a-part-is-cut", 0, vec![on(UploadPart, Fault::CutUpload(200_000)).times(2)])
+        Case::new("a-part-is-cut", 0, vec![on(Part, Fault::CutUpload(200_000)).times(2)]).resent(2),
+        Case::new("a-part-is-lost", 0, vec![on(Part, Fault::Close(Effect::Before)).times(2)])
             .resent(2),
-        Case::new("a-part-is-lost", 0, vec![on(UploadPart, Fault::Close(Effect::Before)).times(2)])
-            .resent(2),
-        Case::new(
-            "its-answer-is-lost",
-            0,
-            vec![on(UploadPart, Fault::Close(Effect::After)).once()],
-        )
-        .resent(1),
-        Case::new("a-503", 0, vec![on(UploadPart, Fault::slow_down(1)).times(2)]).resent(2),
-        Case::new("a-429", 0, vec![on(UploadPart, error(429, "TooManyRequests")).times(2)])
-            .resent(2),
+        Case::new("its-answer-is-lost", 0, vec![on(Part, Fault::Close(Effect::After)).once()])
+            .resent(1),
+        Case::new("a-503", 0, vec![on(Part, Fault::slow_down(1)).times(2)]).resent(2),
+        Case::new("a-429", 0, vec![on(Part, error(429, "TooManyRequests")).times(2)]).resent(2),
         Case::new(
             "a-500-to-each",
             0,
             vec![
-                on(CreateMultipartUpload, error(500, "InternalError")).once(),
-                on(UploadPart, error(500, "InternalError")).once(),
-                on(CompleteMultipartUpload, error(500, "InternalError")).once(),
-                on(HeadObject, error(503, "ServiceUnavailable")).once(),
-                on(GetObject, error(500, "InternalError")).once(),
-                on(PutObject, error(500, "InternalError")).once(),
+                on(Begin, error(500, "InternalError")).once(),
+                on(Part, error(500, "InternalError")).once(),
+                on(Complete, error(500, "InternalError")).once(),
+                on(Head, error(503, "ServiceUnavailable")).once(),
+                on(Get, error(500, "InternalError")).once(),
+                on(Put, error(500, "InternalError")).once(),
             ],
         ),
         Case::new(
             "a-download-is-short",
             0,
-            vec![on(GetObject, Fault::Short(3_000_000)).artifacts().times(2)],
+            vec![on(Get, Fault::Short(3_000_000)).artifacts().times(2)],
         ),
-        Case::new("a-storm-of-503", 10, vec![on(UploadPart, error(503, "SlowDown"))])
+        Case::new("a-storm-of-503", 10, vec![on(Part, error(503, "SlowDown"))])
             .says(&["destination \"s3s\"", "503 SlowDown", "next: try again later"])
-            .seen(UploadPart, 1..=PARTS_MAX * ATTEMPTS),
-        Case::new("every-part-is-cut", 10, vec![on(UploadPart, Fault::CutUpload(1_000))])
+            .seen(Part, 1..=PARTS_MAX * ATTEMPTS),
+        Case::new("every-part-is-cut", 10, vec![on(Part, Fault::CutUpload(1_000))])
             .says(&["only 0 of 1 destinations"])
-            .seen(UploadPart, 1..=PARTS_MAX * ATTEMPTS),
+            .seen(Part, 1..=PARTS_MAX * ATTEMPTS),
     ];
     cases.push(
-        Case::new("a-black-hole", 10, vec![on(UploadPart, Fault::Silence(Effect::Before))])
+        Case::new("a-black-hole", 10, vec![on(Part, Fault::Silence(Effect::Before))])
             .says(&["no progress for 2 s", "next: check the network"])
             .settings("timeout = \"2s\"\n")
-            .seen(AbortMultipartUpload, 1..=1),
+            .seen(Abort, 1..=1),
     );
     // Until now the upload was left in the store.
     cases.push(
-        Case::new(
-            "a-stalled-complete",
-            10,
-            vec![on(CompleteMultipartUpload, Fault::Silence(Effect::Before))],
-        )
-        .says(&["no progress for 2 s", "possibly the whole object"])
-        .settings("timeout = \"2s\"\n")
-        .seen(AbortMultipartUpload, 1..=1),
+        Case::new("a-stalled-complete", 10, vec![on(Complete, Fault::Silence(Effect::Before))])
+            .says(&["no progress for 2 s", "possibly the whole object"])
+            .settings("timeout = \"2s\"\n")
+            .seen(Abort, 1..=1),
     );
     run_all(&scene, cases);
     assert_eq!(scene.unfinished(), Vec::<std::path::PathBuf>::new());
@@ -202,17 +189,17 @@ fn f25_i24_a_small_object_and_a_black_hole() {
     let short = "timeout = \"2s\"\n";
     let silent = |operation| on(operation, Fault::Silence(Effect::Before));
     let cases = vec![
-        Case::new("hole-head", 10, vec![silent(HeadObject)]).says(&["no progress for 2 s"]),
-        Case::new("hole-put", 10, vec![silent(PutObject)]).says(&["no progress for 2 s"]),
-        Case::new("hole-get", 10, vec![silent(GetObject)]).says(&["cannot read back"]),
-        Case::new("hole-manifest", 10, vec![silent(PutObject).manifests()])
+        Case::new("hole-head", 10, vec![silent(Head)]).says(&["no progress for 2 s"]),
+        Case::new("hole-put", 10, vec![silent(Put)]).says(&["no progress for 2 s"]),
+        Case::new("hole-get", 10, vec![silent(Get)]).says(&["cannot read back"]),
+        Case::new("hole-manifest", 10, vec![silent(Put).manifests()])
             .says(&["no progress for 2 s"]),
-        Case::new("hole-manifest-read", 10, vec![silent(GetObject).manifests()])
+        Case::new("hole-manifest-read", 10, vec![silent(Get).manifests()])
             .says(&["no progress for 2 s"]),
     ];
     run_all(&scene, cases.into_iter().map(|case| case.settings(short)).collect());
     let late = Fault::Late(Duration::from_millis(300));
-    let slow = [HeadObject, PutObject, GetObject].map(|o| on(o, late.clone())).to_vec();
+    let slow = [Head, Put, Get].map(|o| on(o, late.clone())).to_vec();
     run_all(&scene, vec![Case::new("a-slow-store", 0, slow)]);
 }
 
@@ -223,7 +210,7 @@ fn f26_f27_f28_an_answer_that_is_lost_or_wrong_is_resolved_by_looking() {
     let Some(scene) = or_skip(test, StoreScene::large()) else { return };
     let after = |operation, status, code| on(operation, Fault::refuse_after(status, code));
     let before = |operation, status, code| on(operation, Fault::refuse(status, code));
-    let complete = CompleteMultipartUpload;
+    let complete = Complete;
     let cases = vec![
         Case::new("complete-lost", 0, vec![on(complete, Fault::Close(Effect::After)).once()]),
         Case::new("complete-500", 0, vec![after(complete, 500, "InternalError")])
@@ -231,9 +218,9 @@ fn f26_f27_f28_an_answer_that_is_lost_or_wrong_is_resolved_by_looking() {
         Case::new(
             "manifest-lost",
             0,
-            vec![on(PutObject, Fault::Close(Effect::After)).manifests().once()],
+            vec![on(Put, Fault::Close(Effect::After)).manifests().once()],
         ),
-        Case::new("manifest-500", 0, vec![after(PutObject, 500, "InternalError").manifests()]),
+        Case::new("manifest-500", 0, vec![after(Put, 500, "InternalError").manifests()]),
         Case::new("complete-error-in-200", 0, vec![before(complete, 200, "InternalError").once()]),
         Case::new("complete-error-in-200-always", 10, vec![before(complete, 200, "InternalError")])
             .says(&["InternalError"])
@@ -244,7 +231,7 @@ fn f26_f27_f28_an_answer_that_is_lost_or_wrong_is_resolved_by_looking() {
             0,
             vec![
                 before(complete, 409, "ConditionalRequestConflict").times(2),
-                before(PutObject, 409, "ConditionalRequestConflict").times(2),
+                before(Put, 409, "ConditionalRequestConflict").times(2),
             ],
         ),
         Case::new("conflict-always", 10, vec![before(complete, 409, "ConditionalRequestConflict")])
@@ -255,7 +242,7 @@ fn f26_f27_f28_an_answer_that_is_lost_or_wrong_is_resolved_by_looking() {
             0,
             vec![
                 after(complete, 412, "PreconditionFailed"),
-                after(PutObject, 412, "PreconditionFailed").manifests(),
+                after(Put, 412, "PreconditionFailed").manifests(),
             ],
         ),
     ];
@@ -275,7 +262,7 @@ fn f28_i04_another_object_under_the_key_stays_as_it_is() {
         let ours = std::fs::read(&path).unwrap();
         std::fs::write(&path, b"theirs").unwrap();
         // The look before the write does not see it, so only the condition can save it.
-        let absent = on(HeadObject, Fault::refuse(404, "NoSuchKey")).times(2);
+        let absent = on(Head, Fault::refuse(404, "NoSuchKey")).times(2);
         let absent = match kind {
             Kind::Manifest => absent.manifests(),
             _ => absent.artifacts(),
@@ -284,7 +271,7 @@ fn f28_i04_another_object_under_the_key_stays_as_it_is() {
         let ran = place.replicate().code(50).said("the key is taken by another object");
         let _ = ran.said("next: keys are never reused");
         assert_eq!(std::fs::read(&path).unwrap(), b"theirs");
-        assert_eq!(place.front.count(DeleteObject), 0, "{:?}", place.front.seen());
+        assert_eq!(place.front.count(Delete), 0, "{:?}", place.front.seen());
         std::fs::write(&path, ours).unwrap();
     }
     place.holds(1).unwrap();
@@ -298,10 +285,10 @@ fn f29_a_token_that_is_renewed_on_disk_is_used_and_one_that_is_not_has_expired()
         let reply = Reply::error(400, "ExpiredToken");
         on(operation, Fault::Answer(reply, Effect::Before))
     };
-    let cases = [UploadPart, CompleteMultipartUpload, PutObject].map(|operation| {
+    let cases = [Part, Complete, Put].map(|operation| {
         let name = match operation {
-            UploadPart => "expired-part",
-            CompleteMultipartUpload => "expired-complete",
+            Part => "expired-part",
+            Complete => "expired-complete",
             _ => "expired-manifest",
         };
         Case::new(name, 11, vec![expired(operation)])
@@ -311,7 +298,7 @@ fn f29_a_token_that_is_renewed_on_disk_is_used_and_one_that_is_not_has_expired()
     });
     run_all(&scene, cases.into());
 
-    for operation in [UploadPart, CompleteMultipartUpload, HeadObject, GetObject, PutObject] {
+    for operation in [Part, Complete, Head, Get, Put] {
         let place = scene.place(&format!("renewed-{operation:?}"));
         // The first one comes late, so that the file is new before it is refused.
         let renewal = format!("cat {0}.new > {0}", place.credentials_file());
@@ -341,40 +328,36 @@ fn f30_each_permission_that_is_missing_is_named() {
     let denied = |operation| on(operation, Fault::refuse(403, "AccessDenied"));
     let next = "next: grant the permission named above";
     let cases = vec![
-        Case::new("no-put", 11, vec![denied(PutObject)])
+        Case::new("no-put", 11, vec![denied(Put)])
             .says(&["permission s3:PutObject was refused", next]),
-        Case::new("no-begin", 11, vec![denied(CreateMultipartUpload)])
+        Case::new("no-begin", 11, vec![denied(Begin)])
             .says(&["permission s3:PutObject was refused", next]),
-        Case::new("no-part", 11, vec![denied(UploadPart)])
+        Case::new("no-part", 11, vec![denied(Part)])
             .says(&["permission s3:PutObject was refused", next]),
-        Case::new("no-complete", 11, vec![denied(CompleteMultipartUpload)])
+        Case::new("no-complete", 11, vec![denied(Complete)])
             .says(&["permission s3:PutObject was refused", next]),
-        Case::new("no-head", 11, vec![denied(HeadObject), denied(GetObject)])
+        Case::new("no-head", 11, vec![denied(Head), denied(Get)])
             .says(&["permission s3:GetObject", "s3:ListBucket", next])
-            .seen(UploadPart, 0..=0),
-        Case::new("no-get", 11, vec![denied(GetObject)])
+            .seen(Part, 0..=0),
+        Case::new("no-get", 11, vec![denied(Get)])
             .says(&["permission s3:GetObject was refused", next]),
         // A writer that can neither delete nor look for dead uploads is as it should be.
-        Case::new("a-mere-writer", 0, vec![denied(DeleteObject), denied(ListMultipartUploads)]),
+        Case::new("a-mere-writer", 0, vec![denied(Delete), denied(ListUploads)]),
     ];
     run_all(&scene, cases);
 
     // Without the permission to abort, what stays behind is named.
     let place = scene.place("no-abort");
-    place.front.script(vec![
-        on(UploadPart, Fault::refuse(403, "AccessDenied")),
-        denied(AbortMultipartUpload),
-    ]);
+    place.front.script(vec![on(Part, Fault::refuse(403, "AccessDenied")), denied(Abort)]);
     let ran = place.replicate().code(11).said("left behind: the unfinished upload");
     let _ = ran.said("s3:AbortMultipartUpload");
     place.holds(0).unwrap();
 
     // Without the permission to delete, what was not committed stays as an orphan, and is told.
     let place = scene.place("no-delete");
-    place.front.script(vec![
-        on(PutObject, Fault::refuse(403, "AccessDenied")).manifests(),
-        denied(DeleteObject),
-    ]);
+    place
+        .front
+        .script(vec![on(Put, Fault::refuse(403, "AccessDenied")).manifests(), denied(Delete)]);
     let _ = place.replicate().code(11).said("permission s3:DeleteObject").said("orphan");
     assert!(place.objects(".json").is_empty());
     let list = place.lifeboat(&["list", "--json"]).code(0).json();
@@ -397,15 +380,15 @@ fn f31_f29_f40_wrong_settings_clocks_and_keys_have_their_codes() {
     let error = |status, code| Fault::refuse(status, code);
     let key = "next: correct the access key and its secret";
     let times = ["20260101T000000Z", "2026-01-01T01:00:00Z", "clock", "next: set this machine's"];
-    let both = |fault: &Fault| [HeadObject, GetObject].map(|o| on(o, fault.clone())).to_vec();
+    let both = |fault: &Fault| [Head, Get].map(|o| on(o, fault.clone())).to_vec();
     let cases = vec![
-        Case::new("wrong-region-head", 3, vec![on(HeadObject, elsewhere.clone())])
+        Case::new("wrong-region-head", 3, vec![on(Head, elsewhere.clone())])
             .says(&["the bucket is in region eu-west-3", "next: correct region or endpoint"]),
-        Case::new("wrong-region-put", 3, vec![on(PutObject, elsewhere)])
+        Case::new("wrong-region-put", 3, vec![on(Put, elsewhere)])
             .says(&["the bucket is in region eu-west-3", "next: correct region or endpoint"]),
-        Case::new("no-bucket", 3, vec![on(PutObject, error(404, "NoSuchBucket"))])
+        Case::new("no-bucket", 3, vec![on(Put, error(404, "NoSuchBucket"))])
             .says(&["there is no bucket \"backups\"", "next: create the bucket"]),
-        Case::new("skew-put", 11, vec![on(PutObject, skewed.clone())]).says(&times),
+        Case::new("skew-put", 11, vec![on(Put, skewed.clone())]).says(&times),
         Case::new("skew-head", 11, both(&skewed)).says(&times),
         Case::new("unknown-key", 11, both(&error(403, "InvalidAccessKeyId"))).says(&[key]),
         Case::new("wrong-secret", 11, both(&error(403, "SignatureDoesNotMatch"))).says(&[key]),
@@ -427,7 +410,7 @@ fn f32_i17_i01_a_store_that_lies_about_a_write_is_found_out() {
         ("damaged-head", Fault::Damaged(0)),
         ("damaged-tail", Fault::Damaged(u64::MAX)),
     ];
-    for whose in [CompleteMultipartUpload, PutObject] {
+    for whose in [Complete, Put] {
         thread::scope(|scope| {
             for (name, lie) in &lies {
                 let scene = &scene;
@@ -468,12 +451,12 @@ fn f35_an_object_that_is_not_there_yet_is_looked_for_again() {
     let absent = |operation| on(operation, Fault::refuse(404, "NoSuchKey"));
     let cases = vec![
         // The first two looks at the artifact are before it is written.
-        Case::new("head-later", 0, vec![absent(HeadObject).artifacts().after(2).times(3)]),
-        Case::new("get-later", 0, vec![absent(GetObject).artifacts().times(3)]),
-        Case::new("manifest-later", 0, vec![absent(GetObject).manifests().times(3)]),
-        Case::new("never", 20, vec![absent(GetObject).artifacts()])
+        Case::new("head-later", 0, vec![absent(Head).artifacts().after(2).times(3)]),
+        Case::new("get-later", 0, vec![absent(Get).artifacts().times(3)]),
+        Case::new("manifest-later", 0, vec![absent(Get).manifests().times(3)]),
+        Case::new("never", 20, vec![absent(Get).artifacts()])
             .says(&["there is no such object"])
-            .seen(GetObject, 4..=4),
+            .seen(Get, 4..=4),
     ];
     run_all(&scene, cases);
 }
@@ -529,8 +512,7 @@ fn at_random(scene: &StoreScene, seed: u64) {
     place.front.random(seed, 0.2);
     let ran = place.replicate();
     let seen = place.front.seen();
-    let refused =
-        seen.iter().any(|(call, fault)| call.operation == DeleteObject && fault.is_some());
+    let refused = seen.iter().any(|(call, fault)| call.operation == Delete && fault.is_some());
     let on_disk = files(&place.disk_dir("disk")).len();
     let problem = match ran.code {
         0 => place.holds(1).err(),

@@ -14,8 +14,8 @@ use lifeboat_tests::checker::{Claim, Deed, Picture};
 use lifeboat_tests::site::Ran;
 use lifeboat_tests::skips::or_skip;
 use lifeboat_tests::soak::deaths::{Choice, Death};
-use lifeboat_tests::soak::proxy::Line;
 use lifeboat_tests::soak::world::{Judged, Kind, Leave, Shape, World};
+use lifeboat_tests::toxics::Line;
 use std::path::Path;
 
 /// Draws which of the other points are died at.

@@ -4,7 +4,7 @@
 #![allow(clippy::disallowed_methods, reason = "damage is done without care")]
 #![allow(clippy::unwrap_used, reason = "functions that tests share are not seen as tests")]
 
-use lifeboat_tests::fault_s3::{Fault, Operation, Rule};
+use lifeboat_tests::fault_front::{Fault, Operation, Rule};
 use lifeboat_tests::objects::LoadSpec;
 use lifeboat_tests::site::{CLUSTER, REGIONS, Ran, Site};
 use lifeboat_tests::skips::{or_skip, skip};
@@ -496,8 +496,8 @@ fn f46_f45_a_large_artifact_is_fetched_in_ranges_and_any_damage_is_found() {
         let _ = fs::remove_file(scene.site.path(file));
         place.lifeboat(&["fetch", "latest", "-o", file, "--from", from])
     };
-    let is_artifact = |seen: &lifeboat_tests::fault_s3::Call| {
-        seen.operation == Operation::GetObject && seen.key.ends_with(".age")
+    let is_artifact = |seen: &lifeboat_tests::fault_front::Call| {
+        seen.operation == Operation::Get && seen.key.ends_with(".age")
     };
     place.front.calm();
     let ran = fetched("bucket.db", "s3s").code(0);
@@ -509,14 +509,14 @@ fn f46_f45_a_large_artifact_is_fetched_in_ranges_and_any_damage_is_found() {
     assert!(bytes == fs::read(scene.site.path("disk.db")).unwrap(), "they differ");
 
     // The third range breaks off once, and is taken up again where it broke.
-    let cut = Rule::on(Operation::GetObject, Fault::Short(3 << 20)).artifacts().after(2).once();
+    let cut = Rule::on(Operation::Get, Fault::Short(3 << 20)).artifacts().after(2).once();
     place.front.script(vec![cut]);
     let _ = fetched("cut.db", "s3s").code(0);
     assert!(bytes == fs::read(scene.site.path("cut.db")).unwrap(), "they differ");
 
     // One bit of one range; and a store that always gives less or more than it is asked for, also
     // when it is asked for the whole.
-    let always = |fault: Fault| Rule::on(Operation::GetObject, fault).artifacts();
+    let always = |fault: Fault| Rule::on(Operation::Get, fault).artifacts();
     let altered = always(Fault::Altered(1 << 20)).after(1).once();
     for rule in [altered, always(Fault::Less(1 << 20)), always(Fault::Longer(9))] {
         place.front.script(vec![rule.clone()]);

@@ -14,7 +14,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 
 /// Parts are taken, and never answered.
 fn stands_still(place: &Place<'_>) {
-    place.front.script(vec![Rule::on(Operation::UploadPart, Fault::Silence(Effect::Before))]);
+    place.front.script(vec![Rule::on(Operation::Part, Fault::Silence(Effect::Before))]);
 }
 
 /// The backup is whole in a directory: artifact and manifest.

@@ -1,66 +1,201 @@
-//! Google Cloud Storage as a destination: under construction.
+//! A bucket of Google Cloud Storage as a destination.
+//!
+//! Owns the mapping of keys to object names, and which of the store's two doors a request takes:
+//! whole objects are read by Google's own client, everything else is asked for in Google's JSON
+//! over one HTTP client, which alone knows of a proxy, a certificate authority and a time limit
+//! (docs/decisions/0010-gcs.md).
+//!
+//! Does not: create buckets, change policies or lifecycle rules, or touch older generations.
 
+mod body;
+mod client;
+mod copy;
+mod credentials;
+mod encryption;
+mod error;
+mod examine;
+mod insert;
+mod list;
+mod object;
+mod patience;
+mod request;
+mod sdk;
+mod session;
+mod upload;
+
+use crate::clock::StoreClock;
+use crate::key::{check_key, check_prefix};
 use crate::{
-    Acknowledged, Blocks, Destination, ErrorKind, GcsSettings, Keeping, ObjectInfo, Operation,
-    Result, StoreError, Stored, Upload,
+    Acknowledged, Blocks, Destination, ErrorKind, Examine, GcsSettings, Keeping, ObjectInfo,
+    Operation, Result, StoreError, Stored, Upload,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
+use request::Purpose;
 use std::ops::Range;
+use std::sync::Arc;
+use url::Url;
 
-/// One bucket or container with a prefix.
-#[derive(Debug, Clone)]
-pub struct GcsDestination {
+/// A bucket with a prefix.
+#[derive(Clone)]
+pub struct GcsDestination(Arc<Bucket>);
+
+/// What all requests to one bucket share.
+struct Bucket {
+    http: reqwest::Client,
     settings: GcsSettings,
+    /// The server, Google's own unless the settings name another.
+    base: Url,
+    /// Empty, or ends with a slash.
+    prefix: String,
+    identity: credentials::Identity,
+    /// The key of the customer's own, if there is one.
+    key: Option<encryption::CustomerKey>,
+    reader: sdk::Reader,
+    clock: StoreClock,
 }
 
 impl GcsDestination {
-    /// Prepares the client.
+    /// Prepares the client; contacts nobody.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`].
-    #[expect(clippy::unused_async, reason = "as the others")]
+    /// [`ErrorKind::Config`] for settings out of range, an unusable CA file or key.
+    #[expect(clippy::unused_async, reason = "opening is asynchronous for every kind of store")]
     pub async fn open(settings: GcsSettings) -> Result<Self> {
-        Ok(Self { settings })
+        let name = settings.name.clone();
+        let bucket = client::bucket(settings);
+        let bucket = bucket.map_err(|kind| StoreError::new(&name, Operation::Open, "", kind))?;
+        Ok(GcsDestination(Arc::new(bucket)))
+    }
+}
+
+impl Bucket {
+    fn error(&self, operation: Operation, key: &str, kind: impl Into<ErrorKind>) -> StoreError {
+        StoreError::new(&self.settings.name, operation, key, kind)
     }
 
-    fn todo<T>(&self) -> Result<T> {
-        let kind = ErrorKind::Transient { said: "under construction".into() };
-        Err(StoreError::new(&self.settings.name, Operation::Open, "", kind))
+    /// The object name of a key.
+    fn name_of(&self, operation: Operation, key: &str) -> Result<String> {
+        check_key(key).map_err(|e| self.error(operation, key, e))?;
+        Ok(format!("{}{key}", self.prefix))
+    }
+
+    /// What object names that belong to `prefix` begin with.
+    fn prefix_of(&self, operation: Operation, prefix: &str) -> Result<String> {
+        check_prefix(prefix).map_err(|e| self.error(operation, prefix, e))?;
+        Ok(format!("{}{prefix}", self.prefix))
+    }
+
+    /// Removes an object, in one generation only if one is named.
+    async fn remove(
+        &self,
+        name: &str,
+        generation: Option<&str>,
+    ) -> std::result::Result<(), ErrorKind> {
+        const DELETE: Purpose =
+            Purpose { place: "store.object.deleting", verb: "storage.objects.delete" };
+        let condition = generation.map(|generation| [("ifGenerationMatch", generation)]);
+        let removed = self.ask(DELETE, 0, || {
+            let request = self.http.delete(self.object_url(name));
+            request.query(condition.as_ref().map_or(&[][..], |pair| pair))
+        });
+        match removed.await {
+            Ok(_) | Err(ErrorKind::NotFound) => Ok(()),
+            Err(kind) => Err(kind),
+        }
     }
 }
 
 #[async_trait]
 impl Destination for GcsDestination {
     fn name(&self) -> &str {
-        &self.settings.name
+        &self.0.settings.name
     }
+
     fn location(&self) -> String {
-        String::new()
+        let Bucket { settings, prefix, .. } = &*self.0;
+        let object = format!("gs://{}/{prefix}", settings.bucket);
+        match &settings.endpoint_url {
+            Some(endpoint) => format!("{object} at {}", endpoint.as_str()),
+            None => object,
+        }
     }
-    async fn create(&self, _: &str, _: &Keeping, _: Acknowledged) -> Result<Box<dyn Upload>> {
-        self.todo()
+
+    fn store_time(&self) -> Option<jiff::Timestamp> {
+        self.0.clock.now()
     }
-    async fn put_new(&self, _: &str, _: Bytes, _: &Keeping) -> Result<Stored> {
-        self.todo()
+
+    async fn create(
+        &self,
+        key: &str,
+        keeping: &Keeping,
+        acknowledged: Acknowledged,
+    ) -> Result<Box<dyn Upload>> {
+        let name = self.0.name_of(Operation::Create, key)?;
+        if self.0.look(Operation::Create, key).await?.is_some() {
+            return Err(self.0.error(Operation::Create, key, ErrorKind::AlreadyExists));
+        }
+        let upload = upload::GcsUpload::new(self.clone(), key, name, keeping.clone(), acknowledged);
+        Ok(Box::new(upload))
     }
-    async fn head(&self, _: &str) -> Result<Option<ObjectInfo>> {
-        self.todo()
+
+    async fn put_new(&self, key: &str, bytes: Bytes, keeping: &Keeping) -> Result<Stored> {
+        insert::put_new(self, Operation::Put, key, bytes, keeping).await
     }
-    async fn read(&self, _: &str, _: Option<Range<u64>>) -> Result<Blocks> {
-        self.todo()
+
+    async fn head(&self, key: &str) -> Result<Option<ObjectInfo>> {
+        self.0.look(Operation::Head, key).await
     }
+
+    async fn read(&self, key: &str, range: Option<Range<u64>>) -> Result<Blocks> {
+        body::read(self.0.clone(), key, range).await
+    }
+
+    async fn copy_from(
+        &self,
+        source: &dyn Destination,
+        key: &str,
+        bytes: u64,
+        keeping: &Keeping,
+    ) -> Result<Option<Stored>> {
+        let Some(source) = source.as_any().downcast_ref::<GcsDestination>() else {
+            return Ok(None);
+        };
+        if source.0.base != self.0.base {
+            return Ok(None);
+        }
+        copy::copy(&source.0, &self.0, key, bytes, keeping).await.map(Some)
+    }
+
     fn as_any(&self) -> &dyn std::any::Any {
         self
     }
 
-    async fn list(&self, _: &str) -> Result<Vec<ObjectInfo>> {
-        self.todo()
+    async fn list(&self, prefix: &str) -> Result<Vec<ObjectInfo>> {
+        list::list(&self.0, prefix).await
     }
-    async fn delete(&self, _: &str) -> Result<()> {
-        self.todo()
+
+    async fn delete(&self, key: &str) -> Result<()> {
+        let name = self.0.name_of(Operation::Delete, key)?;
+        let removed = self.0.remove(&name, None).await;
+        removed.map_err(|kind| self.0.error(Operation::Delete, key, kind))
     }
-    async fn abort_stale_uploads(&self, _: &str, _: jiff::Timestamp) -> Result<Vec<String>> {
-        self.todo()
+
+    /// There is nothing to throw away: sessions of uploads cannot be listed, cost nothing, and end
+    /// by themselves after a week.
+    async fn abort_stale_uploads(&self, prefix: &str, _: jiff::Timestamp) -> Result<Vec<String>> {
+        self.0.prefix_of(Operation::CleanUp, prefix).map(|_| Vec::new())
+    }
+
+    fn examine(&self) -> Option<&dyn Examine> {
+        Some(self)
+    }
+
+    fn audit(&self, info: &ObjectInfo, keeping: &Keeping) -> Result<()> {
+        let checked = object::check(&self.0.settings, keeping, info);
+        checked.map_err(|kind| self.0.error(Operation::ReadBack, &info.key, kind))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,22 +11,28 @@
 //! create buckets, or read any configuration file of ours.
 
 mod azure;
+mod clock;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod create_only;
 mod destination;
 mod error;
 mod fanout;
+#[cfg(feature = "conformance")]
+pub mod faults;
 mod file;
 mod gcs;
+mod http;
 mod keeping;
 mod key;
 mod object;
+mod pace;
 mod probe;
 mod read_back;
 mod s3;
 mod settings;
 mod summary;
+mod xml_end;
 
 pub use azure::AzureDestination;
 pub use destination::{Blocks, Destination, Upload, open, read_small};

@@ -24,7 +24,10 @@ mod parts;
 mod retry;
 mod upload;
 
+use crate::clock::StoreClock;
+use crate::http::CONNECT_TIMEOUT;
 use crate::key::{check_key, check_prefix};
+use crate::pace::Pace;
 use crate::{
     Acknowledged, Blocks, Destination, ErrorKind, Examine, Keeping, ObjectInfo, Operation, Result,
     S3Settings, StoreError, Stored, Upload,
@@ -52,8 +55,8 @@ struct Bucket {
     settings: S3Settings,
     /// Empty, or ends with a slash.
     prefix: String,
-    pace: retry::Pace,
-    clock: clock::StoreClock,
+    pace: Pace,
+    clock: StoreClock,
 }
 
 impl S3Destination {
@@ -95,7 +98,7 @@ impl Bucket {
         let sending = Duration::from_secs(body_bytes as u64 / UPLOAD_BYTES_PER_SECOND_MIN);
         let attempt = self.settings.timeout + sending;
         let limits = TimeoutConfig::builder()
-            .connect_timeout(client::CONNECT_TIMEOUT)
+            .connect_timeout(CONNECT_TIMEOUT)
             .read_timeout(attempt)
             .operation_attempt_timeout(attempt)
             .operation_timeout(attempt * ATTEMPTS_BUDGET);

@@ -48,7 +48,7 @@ pub(super) fn sign(request: &mut Request, port: u16, now: Timestamp) {
 }
 
 /// HMAC-SHA-256 (RFC 2104), for keys of at most one block.
-fn hmac(key: &[u8], message: &[u8]) -> Vec<u8> {
+pub(crate) fn hmac(key: &[u8], message: &[u8]) -> Vec<u8> {
     let pad = |with: u8| {
         let mut block = [with; BLOCK_BYTES];
         block.iter_mut().zip(key).for_each(|(byte, key)| *byte ^= key);

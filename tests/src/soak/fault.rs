@@ -4,11 +4,11 @@
 //! fault says all; after [`Fault::end`] the world is as it was, whatever the run did.
 //! A fault of another harness takes part as a [`Spoiler`].
 
-use super::proxy::Line;
 use super::world::{Kind, Leave, PATIENCE_SECONDS, World};
 use crate::objects::random::Random;
 use crate::running::{Process, Running};
 use crate::site::{CLUSTER, Ran};
+use crate::toxics::Line;
 use rustix::process::{Pid, Signal, kill_process};
 use std::fmt::Debug;
 use std::path::Path;

@@ -6,11 +6,11 @@
 //! Invariants: the destinations are looked at only when no process of the site runs and no
 //! connection to a store is open, so that nothing changes under the checker's eyes.
 
-use super::proxy::Proxy;
 use crate::checker::{Checker, Claim, Deed, Holding, Picture, Place, misread, violations};
 use crate::running::Process;
 use crate::s3::{Bucket, S3Kind, S3Server};
 use crate::site::{CLUSTER, Ran, Site};
+use crate::toxics::Proxy;
 use crate::{Cluster, ClusterSpec, Error, Etcd, LoadSpec, wait_until};
 use serde_json::Value;
 use std::fmt::Write as _;

@@ -3,10 +3,12 @@
 use crate::fake_s3::{FakeS3, Quirks};
 use crate::servers;
 use lifeboat_store::conformance::{Extent, run};
+use lifeboat_store::faults::{FaultStore, MemoryDestination};
 use lifeboat_store::{
     Checksum, Destination, ErrorKind, FileDestination, FileSettings, Keeping, ReadBackOptions,
     S3Destination, Sse, Summary, read_back,
 };
+use std::sync::Arc;
 
 const EXTENT: Extent = Extent { large_bytes: (12 << 20) + 123, many: 20, lists_uploads: true };
 const MANY_PAGES: Extent = Extent { large_bytes: (10 << 20) + 1, many: 1_005, lists_uploads: true };
@@ -27,6 +29,13 @@ async fn a_directory_conforms() {
     let dir = tempfile::tempdir().unwrap();
     let settings = FileSettings { name: "disk".into(), path: dir.path().join("backups") };
     conforms(&FileDestination::open(settings).unwrap(), MANY_PAGES).await;
+}
+
+#[tokio::test]
+async fn memory_and_a_store_that_could_go_wrong_conform() {
+    let memory = MemoryDestination::new("memory");
+    conforms(&memory, EXTENT).await;
+    conforms(&FaultStore::new(Arc::new(memory)), EXTENT).await;
 }
 
 #[tokio::test]

@@ -1,16 +1,10 @@
-//! A small S3 in memory that can be told to misbehave: which request, how often, before or
-//! after it took effect.
+//! A small S3 in memory, to be scripted.
 
+pub(crate) use crate::scripted::Reply;
+use crate::scripted::{Request, Scripted, Store, ok};
 use base64::Engine as _;
 use lifeboat_store::{Checksum, Summary};
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::{TcpListener, TcpStream};
-
-/// How long a late answer takes.
-const LATE: Duration = Duration::from_millis(300);
 
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Quirks {
@@ -27,30 +21,6 @@ pub(crate) struct Quirks {
     pub(crate) wants: Option<Checksum>,
 }
 
-#[derive(Clone, Debug)]
-pub(crate) enum Reply {
-    /// Status, extra headers, body.
-    Answer(u16, Vec<(&'static str, String)>, Vec<u8>),
-    /// The connection is closed without an answer.
-    Lost,
-    /// There is never an answer.
-    Silence,
-    /// The true answer, but late.
-    Late,
-    /// The true answer, of which so many bytes of the body are sent before the end.
-    Cut(usize),
-}
-
-#[derive(Clone, Debug)]
-pub(crate) struct Fault {
-    pub(crate) operation: &'static str,
-    /// How often; each time counts down.
-    pub(crate) times: u32,
-    /// Whether the request takes effect nevertheless.
-    pub(crate) effective: bool,
-    pub(crate) reply: Reply,
-}
-
 pub(crate) fn refusal(status: u16, code: &str) -> Reply {
     let body = format!(
         "<?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>scripted\nrefusal</Message></Error>"
@@ -65,72 +35,33 @@ struct Object {
 }
 
 #[derive(Default)]
-struct State {
+pub(crate) struct State {
     quirks: Quirks,
     objects: BTreeMap<String, Object>,
     uploads: BTreeMap<String, BTreeMap<u32, Vec<u8>>>,
     begun: u32,
-    faults: Vec<Fault>,
-    seen: Vec<String>,
 }
 
-pub(crate) struct FakeS3 {
-    pub(crate) url: String,
-    state: Arc<Mutex<State>>,
-    task: tokio::task::JoinHandle<()>,
-}
-
-impl Drop for FakeS3 {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
+pub(crate) type FakeS3 = Scripted<State>;
 
 impl FakeS3 {
     pub(crate) async fn start(quirks: Quirks) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        let state = Arc::new(Mutex::new(State { quirks, ..State::default() }));
-        let shared = state.clone();
-        let task = tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(serve(stream, shared.clone()));
-            }
-        });
-        FakeS3 { url, state, task }
-    }
-
-    pub(crate) fn fail(&self, operation: &'static str, times: u32, effective: bool, reply: Reply) {
-        let fault = Fault { operation, times, effective, reply };
-        self.state.lock().unwrap().faults.push(fault);
+        Scripted::serving(State { quirks, ..State::default() }).await
     }
 
     pub(crate) fn uploads(&self) -> Vec<String> {
-        self.state.lock().unwrap().uploads.keys().cloned().collect()
+        self.look(|state| state.uploads.keys().cloned().collect())
     }
 
     pub(crate) fn objects(&self) -> Vec<String> {
-        self.state.lock().unwrap().objects.keys().cloned().collect()
-    }
-
-    /// How often an operation was asked for.
-    pub(crate) fn count(&self, operation: &str) -> usize {
-        self.state.lock().unwrap().seen.iter().filter(|o| *o == operation).count()
+        self.look(|state| state.objects.keys().cloned().collect())
     }
 }
 
-struct Request {
-    method: String,
-    key: String,
-    query: BTreeMap<String, String>,
-    headers: BTreeMap<String, String>,
-    body: Vec<u8>,
-}
-
-impl Request {
-    fn operation(&self) -> &'static str {
-        let has = |name: &str| self.query.contains_key(name);
-        match self.method.as_str() {
+impl Store for State {
+    fn operation(&self, request: &Request) -> &'static str {
+        let has = |name: &str| request.query.contains_key(name);
+        match request.method.as_str() {
             "HEAD" => "head",
             "GET" if has("list-type") => "list",
             "GET" if has("uploads") => "list-uploads",
@@ -144,118 +75,7 @@ impl Request {
             other => panic!("unexpected {other}"),
         }
     }
-}
 
-async fn serve(stream: TcpStream, state: Arc<Mutex<State>>) {
-    let mut stream = BufReader::new(stream);
-    while let Some(request) = receive(&mut stream).await {
-        let ((reply, pause), is_head) = (answer(&state, &request), request.method == "HEAD");
-        tokio::time::sleep(pause).await;
-        match reply {
-            Reply::Lost => return,
-            Reply::Silence => std::future::pending().await,
-            Reply::Cut(_) | Reply::Late => unreachable!("resolved by answer"),
-            Reply::Answer(status, headers, body) => {
-                let cut =
-                    headers.iter().find(|(n, _)| *n == "cut").map(|(_, v)| v.parse().unwrap());
-                let mut head = format!("HTTP/1.1 {status} Scripted\r\n");
-                let length = headers.iter().any(|(n, _)| *n == "content-length");
-                if !length {
-                    head += &format!("content-length: {}\r\n", body.len());
-                }
-                for (name, value) in headers.iter().filter(|(n, _)| *n != "cut") {
-                    head += &format!("{name}: {value}\r\n");
-                }
-                head += "\r\n";
-                let sent = if is_head { 0 } else { cut.unwrap_or(body.len()) };
-                let mut bytes = head.into_bytes();
-                bytes.extend_from_slice(&body[..sent]);
-                if stream.get_mut().write_all(&bytes).await.is_err() || cut.is_some() {
-                    return;
-                }
-            }
-        }
-    }
-}
-
-async fn receive(stream: &mut BufReader<TcpStream>) -> Option<Request> {
-    let mut line = String::new();
-    if stream.read_line(&mut line).await.ok()? == 0 {
-        return None;
-    }
-    let mut words = line.split_whitespace();
-    let (method, target) = (words.next()?.to_owned(), words.next()?.to_owned());
-    let mut headers = BTreeMap::new();
-    loop {
-        let mut line = String::new();
-        stream.read_line(&mut line).await.ok()?;
-        match line.trim_end().split_once(':') {
-            Some((name, value)) => headers.insert(name.to_lowercase(), value.trim().to_owned()),
-            None => break,
-        };
-    }
-    if headers.get("expect").is_some_and(|e| e.contains("100")) {
-        stream.get_mut().write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await.ok()?;
-    }
-    let length = headers.get("content-length").map_or(0, |l| l.parse().unwrap());
-    let mut body = vec![0; length];
-    stream.read_exact(&mut body).await.ok()?;
-    let url = url::Url::parse(&format!("http://fake{target}")).unwrap();
-    let query = url.query_pairs().map(|(k, v)| (k.into_owned(), v.into_owned())).collect();
-    let path = url.path().trim_start_matches('/').split_once('/').map_or("", |(_, key)| key);
-    Some(Request { method, key: percent_decoded(path), query, headers, body })
-}
-
-fn percent_decoded(text: &str) -> String {
-    let mut bytes = Vec::new();
-    let mut rest = text.as_bytes();
-    while let Some((first, tail)) = rest.split_first() {
-        if *first == b'%' {
-            bytes.push(u8::from_str_radix(std::str::from_utf8(&tail[..2]).unwrap(), 16).unwrap());
-            rest = &tail[2..];
-        } else {
-            bytes.push(*first);
-            rest = tail;
-        }
-    }
-    String::from_utf8(bytes).unwrap()
-}
-
-fn answer(state: &Mutex<State>, request: &Request) -> (Reply, Duration) {
-    let mut state = state.lock().unwrap();
-    let operation = request.operation();
-    state.seen.push(operation.to_owned());
-    let hit = state.faults.iter_mut().find(|f| f.operation == operation && f.times > 0);
-    let fault = hit.map(|f| {
-        f.times -= 1;
-        f.clone()
-    });
-    let reply = match fault {
-        None => state.act(operation, request),
-        Some(Fault { reply: Reply::Late, .. }) => return (state.act(operation, request), LATE),
-        Some(Fault { reply: Reply::Cut(bytes), .. }) => match state.act(operation, request) {
-            Reply::Answer(status, mut headers, body) => {
-                headers.push(("content-length", body.len().to_string()));
-                headers.push(("cut", bytes.min(body.len()).to_string()));
-                Reply::Answer(status, headers, body)
-            }
-            other => other,
-        },
-        Some(fault) => {
-            if fault.effective {
-                state.act(operation, request);
-            }
-            fault.reply
-        }
-    };
-    (reply, Duration::ZERO)
-}
-
-fn ok(headers: Vec<(&'static str, String)>, body: impl Into<Vec<u8>>) -> Reply {
-    Reply::Answer(200, headers, body.into())
-}
-
-impl State {
     fn act(&mut self, operation: &str, request: &Request) -> Reply {
         match operation {
             "head" | "get" => self.read(request),
@@ -276,7 +96,9 @@ impl State {
             other => panic!("{other}"),
         }
     }
+}
 
+impl State {
     fn read(&mut self, request: &Request) -> Reply {
         let Some(object) = self.objects.get(&request.key) else {
             return refusal(404, "NoSuchKey");
@@ -319,12 +141,12 @@ impl State {
         match self.quirks.wants {
             None => true,
             Some(Checksum::None) => none,
-            Some(Checksum::Part) => of("crc32c").is_some() || request.operation() == "complete",
+            Some(Checksum::Part) => of("crc32c").is_some() || request.method == "POST",
             Some(Checksum::Full) => {
                 let crc = Summary::of(bytes).crc64nvme.to_be_bytes();
                 let whole = of("type").is_some_and(|t| t == "FULL_OBJECT");
                 of("crc64nvme") == Some(&base64::engine::general_purpose::STANDARD.encode(crc))
-                    && (whole || request.operation() != "complete")
+                    && (whole || request.method != "POST")
             }
         }
     }

@@ -2,14 +2,22 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 #![allow(clippy::disallowed_methods, clippy::cast_possible_truncation)]
 
+mod azure;
+mod azure_server;
 mod conformance;
 mod credentials;
+mod fake_gcs;
 mod fake_s3;
 mod fanout;
 mod faults;
+mod gcs;
+mod gcs_faults;
+mod gcs_listing;
 mod listing;
 mod memory;
 mod probe;
+mod promises;
 mod real_fanout;
+mod scripted;
 mod servers;
 mod tls;

@@ -1,6 +1,6 @@
 //! Real servers on 127.0.0.1, started for one test and stopped with it.
 
-use lifeboat_store::{Checksum, Endpoint, S3Settings, Secret, StaticCredentials};
+use lifeboat_store::{Checksum, Endpoint, GcsSettings, S3Settings, Secret, StaticCredentials};
 use std::io::Write;
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -26,7 +26,7 @@ impl Drop for Server {
 }
 
 /// The program of a fetched server (`tests/servers/get.sh`), whatever its version.
-fn program(server: &str, program: &str) -> Option<PathBuf> {
+pub(crate) fn program(server: &str, program: &str) -> Option<PathBuf> {
     let home = || std::env::var_os("HOME").map(|h| Path::new(&h).join(".cache"));
     let cache = std::env::var_os("LIFEBOAT_CACHE").map(PathBuf::from).or_else(|| {
         let base = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or_else(home)?;
@@ -42,7 +42,7 @@ fn program(server: &str, program: &str) -> Option<PathBuf> {
     found.pop()
 }
 
-fn skip(test: &str, server: &str) {
+pub(crate) fn skip(test: &str, server: &str) {
     let line = format!("skipped {test}: {server} is missing (tests/servers/get.sh {server})");
     println!("{line}");
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
@@ -51,7 +51,7 @@ fn skip(test: &str, server: &str) {
     writeln!(file, "{line}").unwrap();
 }
 
-fn start(mut command: Command, root: tempfile::TempDir, port: u16) -> Server {
+pub(crate) fn start(mut command: Command, root: tempfile::TempDir, port: u16) -> Server {
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     for _ in 0..STARTING_PAUSES_MAX {
         if TcpStream::connect(("127.0.0.1", port)).is_ok() {
@@ -64,7 +64,7 @@ fn start(mut command: Command, root: tempfile::TempDir, port: u16) -> Server {
     panic!("the server never listened");
 }
 
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
@@ -91,6 +91,26 @@ pub(crate) async fn s3s_fs(test: &str) -> Option<Server> {
     Some(prepared(start(command, root, port)).await)
 }
 
+pub(crate) async fn fake_gcs(test: &str) -> Option<Server> {
+    let Some(program) = program("fake-gcs-server", "fake-gcs-server") else {
+        skip(test, "fake-gcs-server");
+        return None;
+    };
+    let (root, port) = (tempfile::tempdir().unwrap(), free_port());
+    let mut command = Command::new(program);
+    command.args(["-scheme", "http", "-host", "127.0.0.1", "-port", &port.to_string()]);
+    command.args(["-backend", "memory"]).current_dir(root.path()).env_clear();
+    let server = start(command, root, port);
+    for bucket in ["backups", "others"] {
+        let body = format!("{{\"name\":{bucket:?}}}");
+        let url = format!("{}/storage/v1/b?project=test", server.url);
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let request = client.post(url).header("content-type", "application/json").body(body);
+        request.send().await.unwrap().error_for_status().unwrap();
+    }
+    Some(server)
+}
+
 async fn prepared(server: Server) -> Server {
     client(&server.url).create_bucket().bucket("backups").send().await.unwrap();
     server
@@ -107,6 +127,16 @@ pub(crate) fn client(url: &str) -> aws_sdk_s3::Client {
         .endpoint_url(url)
         .force_path_style(true);
     aws_sdk_s3::Client::from_conf(config.build())
+}
+
+/// Settings for a server of Google's language on this machine, with small chunks.
+pub(crate) fn gcs_settings(url: &str) -> GcsSettings {
+    let mut settings = GcsSettings::new("site-g", "backups");
+    settings.prefix = "some/prefix/".into();
+    settings.endpoint_url = Some(Endpoint::parse(url).unwrap());
+    settings.anonymous = true;
+    settings.part_bytes = 1 << 20;
+    settings
 }
 
 /// Settings for a server on this machine, with small parts.

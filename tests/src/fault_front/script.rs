@@ -8,36 +8,79 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// What a request asks for.
+/// What a request asks for, in whatever language.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[expect(missing_docs, reason = "the names are Amazon's")]
 pub enum Operation {
-    PutObject,
-    CreateMultipartUpload,
-    UploadPart,
-    CompleteMultipartUpload,
-    AbortMultipartUpload,
-    HeadObject,
-    GetObject,
-    DeleteObject,
-    ListObjectsV2,
-    ListMultipartUploads,
+    /// A whole object in one request.
+    Put,
+    /// A large object is announced; Azure has no such request.
+    Begin,
+    /// A piece of it: a part, a chunk, a block.
+    Part,
+    /// The pieces become an object: with Google's stores the last chunk does that.
+    Complete,
+    /// The pieces are thrown away; Azure has no such request.
+    Abort,
+    /// What the store says of an object.
+    Head,
+    /// Its bytes.
+    Get,
+    /// The object goes away.
+    Delete,
+    /// The objects under a prefix.
+    List,
+    /// The uploads that were begun and not ended.
+    ListUploads,
+    /// The store makes an object out of another one.
+    Copy,
+    /// Anything else.
     Other,
 }
 
 /// Every operation that may be scripted.
-pub const OPERATIONS: [Operation; 10] = [
-    Operation::PutObject,
-    Operation::CreateMultipartUpload,
-    Operation::UploadPart,
-    Operation::CompleteMultipartUpload,
-    Operation::AbortMultipartUpload,
-    Operation::HeadObject,
-    Operation::GetObject,
-    Operation::DeleteObject,
-    Operation::ListObjectsV2,
-    Operation::ListMultipartUploads,
+pub const OPERATIONS: [Operation; 11] = [
+    Operation::Put,
+    Operation::Begin,
+    Operation::Part,
+    Operation::Complete,
+    Operation::Abort,
+    Operation::Head,
+    Operation::Get,
+    Operation::Delete,
+    Operation::List,
+    Operation::ListUploads,
+    Operation::Copy,
 ];
+
+/// What a store may say instead of the truth; each has its own words for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Saying {
+    /// It cannot answer just now.
+    Unavailable,
+    /// So many requests are too many.
+    Throttled {
+        /// `Retry-After`, in seconds; 0 leaves it out.
+        retry_after: u64,
+    },
+    /// Something inside went wrong.
+    Internal,
+    /// The credentials do not permit it.
+    Denied,
+    /// They were good once.
+    Expired,
+    /// The store does not know them.
+    Unknown,
+    /// The clocks differ too much; Google's stores have no such answer.
+    Skewed,
+    /// Another writer is at work on the same key.
+    Conflict,
+    /// The key is taken.
+    Taken,
+    /// There is no such object.
+    Absent,
+    /// There is no such bucket.
+    NoBucket,
+}
 
 /// What the key of a request names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -121,8 +164,12 @@ pub enum Tamper {
 /// What goes wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fault {
-    /// Another answer than the store's.
+    /// Another answer than the store's, in its own words.
+    Say(Saying, Effect),
+    /// Another answer than the store's, in these words.
     Answer(Reply, Effect),
+    /// 200, and an error inside: only Amazon's stores do that, to Complete; an error from others.
+    ErrorInside,
     /// The connection is closed without an answer.
     Close(Effect),
     /// The connection stays open, and nothing ever comes.
@@ -152,7 +199,7 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// A refusal; the store has not acted.
+    /// A refusal in Amazon's words; the store has not acted.
     #[must_use]
     pub fn refuse(status: u16, code: &str) -> Self {
         Fault::Answer(Reply::error(status, code), Effect::Before)
@@ -164,12 +211,16 @@ impl Fault {
         Fault::Answer(Reply::error(status, code), Effect::After)
     }
 
-    /// 503, and a wish for patience.
+    /// What the store says, in its own words, without having acted.
     #[must_use]
-    pub fn slow_down(retry_after_seconds: u64) -> Self {
-        let reply = Reply::error(503, "SlowDown");
-        let reply = reply.header("retry-after", &retry_after_seconds.to_string());
-        Fault::Answer(reply, Effect::Before)
+    pub fn says(saying: Saying) -> Self {
+        Fault::Say(saying, Effect::Before)
+    }
+
+    /// A wish for patience.
+    #[must_use]
+    pub fn slow_down(retry_after: u64) -> Self {
+        Fault::says(Saying::Throttled { retry_after })
     }
 }
 
@@ -349,39 +400,38 @@ fn mix(state: u64) -> u64 {
 
 /// What may go wrong with an operation at random. Nothing in it takes longer than the moment.
 fn menu(operation: Operation) -> Vec<Fault> {
-    use Operation::{
-        CompleteMultipartUpload, GetObject, HeadObject, ListObjectsV2, PutObject, UploadPart,
-    };
+    use Operation::{Complete, Copy, Get, Head, List, Part, Put};
+    let says = Fault::says;
     let mut menu = vec![
-        Fault::refuse(500, "InternalError"),
-        Fault::refuse(503, "SlowDown"),
+        says(Saying::Internal),
+        says(Saying::Unavailable),
         Fault::Close(Effect::Before),
         Fault::Close(Effect::After),
-        Fault::refuse(403, "AccessDenied"),
+        says(Saying::Denied),
     ];
     let writes = [
-        Fault::refuse_after(500, "InternalError"),
-        Fault::refuse(409, "ConditionalRequestConflict"),
-        Fault::refuse(412, "PreconditionFailed"),
+        Fault::Say(Saying::Internal, Effect::After),
+        says(Saying::Conflict),
+        says(Saying::Taken),
         Fault::Lost,
         Fault::Truncated(40),
         Fault::Damaged(30),
     ];
     match operation {
-        PutObject => menu.extend(writes),
-        CompleteMultipartUpload => {
+        Put | Copy => menu.extend(writes),
+        Complete => {
             menu.extend(writes);
-            menu.push(Fault::refuse(200, "InternalError"));
+            menu.push(Fault::ErrorInside);
         }
-        UploadPart => menu.push(Fault::CutUpload(100_000)),
-        HeadObject => menu.push(Fault::refuse(404, "NoSuchKey")),
-        GetObject => menu.extend([
+        Part => menu.push(Fault::CutUpload(100_000)),
+        Head => menu.push(says(Saying::Absent)),
+        Get => menu.extend([
             Fault::Short(20),
             Fault::Less(20),
             Fault::Altered(20),
-            Fault::refuse(404, "NoSuchKey"),
+            says(Saying::Absent),
         ]),
-        ListObjectsV2 => {
+        List => {
             let all = [Tamper::Stale, Tamper::Cut, Tamper::Loop, Tamper::Twice, Tamper::Torn];
             menu.extend(all.map(Fault::Listing));
             menu.push(Fault::Answer(Reply::web_page(), Effect::Before));
@@ -404,12 +454,12 @@ mod tests {
     fn a_rule_strikes_by_operation_object_and_number() {
         let mut script = Script::default();
         let fault = Fault::refuse(500, "InternalError");
-        let rule = Rule::on(Operation::PutObject, fault.clone()).manifests().after(1).once();
+        let rule = Rule::on(Operation::Put, fault.clone()).manifests().after(1).once();
         script.set(vec![rule], None);
-        let put = |key: &str| call(Operation::PutObject, key);
+        let put = |key: &str| call(Operation::Put, key);
         assert_eq!(script.next(put("a.json")), None);
         assert_eq!(script.next(put("b.age")), None);
-        assert_eq!(script.next(call(Operation::HeadObject, "b.json")), None);
+        assert_eq!(script.next(call(Operation::Head, "b.json")), None);
         assert_eq!(script.next(put("b.json")), Some(fault));
         assert_eq!(script.next(put("c.json")), None);
         assert_eq!(script.seen.len(), 5);

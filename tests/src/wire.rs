@@ -1,4 +1,4 @@
-//! HTTP/1.1 as far as an S3 client and an S3 server on loopback speak it.
+//! HTTP/1.1 as far as clients of object stores and their servers on loopback speak it.
 //!
 //! Owns: reading and writing one message at a time, with bodies of a known length, in chunks, or
 //! until the end of the connection. What is read is passed on as it was, so that signatures hold.
@@ -14,42 +14,42 @@ const BODY_BYTES_MAX: u64 = 256 << 20;
 /// A server on loopback that says nothing for so long is dead.
 const SERVER_LIMIT: Duration = Duration::from_secs(60);
 
-pub(super) type Headers = Vec<(String, String)>;
+pub(crate) type Headers = Vec<(String, String)>;
 
 /// The first line and the headers of a message.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Head {
-    pub(super) line: String,
-    pub(super) headers: Headers,
+pub(crate) struct Head {
+    pub(crate) line: String,
+    pub(crate) headers: Headers,
 }
 
 /// A request whose body may not have been read yet.
 #[derive(Debug, Clone)]
-pub(super) struct Request {
-    pub(super) head: Head,
-    pub(super) body: Vec<u8>,
+pub(crate) struct Request {
+    pub(crate) head: Head,
+    pub(crate) body: Vec<u8>,
 }
 
 /// What is answered.
 #[derive(Debug, Clone)]
-pub(super) struct Response {
-    pub(super) status: u16,
-    pub(super) headers: Headers,
-    pub(super) body: Vec<u8>,
+pub(crate) struct Response {
+    pub(crate) status: u16,
+    pub(crate) headers: Headers,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Head {
-    pub(super) fn get(&self, name: &str) -> Option<&str> {
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
         let found = self.headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name));
         found.map(|(_, value)| value.as_str())
     }
 
-    pub(super) fn method(&self) -> &str {
+    pub(crate) fn method(&self) -> &str {
         self.line.split(' ').next().unwrap_or_default()
     }
 
     /// Path and query.
-    pub(super) fn target(&self) -> (&str, &str) {
+    pub(crate) fn target(&self) -> (&str, &str) {
         let target = self.line.split(' ').nth(1).unwrap_or_default();
         target.split_once('?').unwrap_or((target, ""))
     }
@@ -68,17 +68,22 @@ impl Head {
 }
 
 impl Response {
-    pub(super) fn is_success(&self) -> bool {
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+        let found = self.headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name));
+        found.map(|(_, value)| value.as_str())
+    }
+
+    pub(crate) fn is_success(&self) -> bool {
         (200..300).contains(&self.status)
     }
 
-    pub(super) fn set(&mut self, name: &str, value: &str) {
+    pub(crate) fn set(&mut self, name: &str, value: &str) {
         self.headers.retain(|(n, _)| !n.eq_ignore_ascii_case(name));
         self.headers.push((name.to_owned(), value.to_owned()));
     }
 
     /// The head, announcing a body of so many bytes; `None` leaves what the server announced.
-    pub(super) fn head(&self, announced: Option<usize>) -> Vec<u8> {
+    pub(crate) fn head(&self, announced: Option<usize>) -> Vec<u8> {
         let mut text = format!("HTTP/1.1 {} Answer\r\n", self.status);
         let hop = ["connection", "transfer-encoding", "keep-alive"];
         for (name, value) in &self.headers {
@@ -99,7 +104,7 @@ fn broken(why: impl std::fmt::Display) -> io::Error {
 }
 
 /// The next head; `None` when the other side has nothing more to say.
-pub(super) fn read_head(reader: &mut impl BufRead) -> io::Result<Option<Head>> {
+pub(crate) fn read_head(reader: &mut impl BufRead) -> io::Result<Option<Head>> {
     let mut reader = reader.take(HEAD_BYTES_MAX);
     let mut line = || -> io::Result<Option<String>> {
         let mut line = String::new();
@@ -123,7 +128,7 @@ pub(super) fn read_head(reader: &mut impl BufRead) -> io::Result<Option<Head>> {
 }
 
 /// The body of a request.
-pub(super) fn read_request_body(reader: &mut impl BufRead, head: &Head) -> io::Result<Vec<u8>> {
+pub(crate) fn read_request_body(reader: &mut impl BufRead, head: &Head) -> io::Result<Vec<u8>> {
     match head.length()? {
         _ if head.is_chunked() => read_chunks(reader),
         Some(bytes) => read_exactly(reader, bytes),
@@ -164,7 +169,7 @@ fn read_chunks(reader: &mut impl BufRead) -> io::Result<Vec<u8>> {
 }
 
 /// Sends a request to the server and reads its answer, on a connection of its own.
-pub(super) fn exchange(port: u16, request: &Request) -> io::Result<Response> {
+pub(crate) fn exchange(port: u16, request: &Request) -> io::Result<Response> {
     let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(SERVER_LIMIT))?;

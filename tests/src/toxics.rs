@@ -3,7 +3,7 @@
 //! Invariants: it listens on 127.0.0.1 only; every connection is counted until both of its ends
 //! are closed, so that a test can wait until a server has nothing left to do; when the handle is
 //! dropped nobody is let in any more and every connection is closed.
-//! Does not: understand what it carries.
+//! Does not: understand what it carries; `fault_front` does, and stands behind one of these.
 
 use crate::Error;
 use std::io::{Read, Write};
@@ -11,7 +11,7 @@ use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const BLOCK_BYTES: usize = 64 << 10;
 /// How long a black hole sleeps before it looks whether it is still one.
@@ -27,8 +27,13 @@ pub enum Line {
         /// In milliseconds.
         each_ms: u64,
     },
+    /// So much passes, in both directions together.
+    Narrow {
+        /// Bytes per second, at least 1.
+        bytes_per_second: u64,
+    },
     /// After so many bytes, counted over all connections, each connection is closed, and new ones
-    /// too.
+    /// too; whoever was still sending sees it reset.
     Cut {
         /// In both directions together.
         after_bytes: u64,
@@ -55,6 +60,8 @@ struct Shared {
     carried: AtomicU64,
     open: AtomicUsize,
     closing: AtomicBool,
+    /// When the next block may pass a narrow line.
+    free_at: Mutex<Option<Instant>>,
 }
 
 impl Proxy {
@@ -75,6 +82,7 @@ impl Proxy {
             carried: AtomicU64::new(0),
             open: AtomicUsize::new(0),
             closing: AtomicBool::new(false),
+            free_at: Mutex::default(),
         });
         let serving = shared.clone();
         std::thread::spawn(move || serving.serve(&listener));
@@ -90,6 +98,7 @@ impl Proxy {
     /// From now on the line is like this; its count of bytes begins anew.
     pub fn set(&self, line: Line) {
         self.shared.carried.store(0, Ordering::SeqCst);
+        *self.shared.free_at.lock().unwrap_or_else(PoisonError::into_inner) = None;
         *self.shared.line.lock().unwrap_or_else(PoisonError::into_inner) = line;
     }
 
@@ -152,6 +161,7 @@ impl Shared {
             match self.line() {
                 Line::Sound => {}
                 Line::Slow { each_ms } => std::thread::sleep(Duration::from_millis(each_ms)),
+                Line::Narrow { bytes_per_second } => self.squeeze(count, bytes_per_second),
                 Line::Cut { .. } if self.is_over() => {
                     let _ = (from.shutdown(Shutdown::Both), to.shutdown(Shutdown::Both));
                     return;
@@ -184,6 +194,26 @@ impl Shared {
         }
     }
 
+    /// Waits for the turn of a block.
+    fn squeeze(&self, bytes: usize, bytes_per_second: u64) {
+        #[expect(clippy::cast_precision_loss, reason = "a block is small")]
+        let takes = Duration::from_secs_f64(bytes as f64 / bytes_per_second.max(1) as f64);
+        let turn = {
+            let mut free_at = self.free_at.lock().unwrap_or_else(PoisonError::into_inner);
+            let now = Instant::now();
+            let turn = free_at.filter(|free| *free > now).unwrap_or(now) + takes;
+            *free_at = Some(turn);
+            turn
+        };
+        // A line that is another one meanwhile, or ends, is not waited for.
+        while let Some(rest) = turn.checked_duration_since(Instant::now()).filter(|r| !r.is_zero())
+            && matches!(self.line(), Line::Narrow { .. })
+            && !self.must_end()
+        {
+            std::thread::sleep(rest.min(NAP));
+        }
+    }
+
     fn line(&self) -> Line {
         *self.line.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -191,7 +221,7 @@ impl Shared {
     fn is_over(&self) -> bool {
         let limit = match self.line() {
             Line::Cut { after_bytes } | Line::BlackHole { after_bytes } => after_bytes,
-            Line::Sound | Line::Slow { .. } => u64::MAX,
+            Line::Sound | Line::Slow { .. } | Line::Narrow { .. } => u64::MAX,
         };
         self.carried.load(Ordering::SeqCst) > limit
     }
@@ -205,4 +235,53 @@ impl Shared {
 fn is_wait(e: &std::io::Error) -> bool {
     use std::io::ErrorKind::{Interrupted, TimedOut, WouldBlock};
     matches!(e.kind(), Interrupted | TimedOut | WouldBlock)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A server that sends back what it gets.
+    fn echo() -> String {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                std::thread::spawn(move || {
+                    let mut writer = &stream;
+                    drop(std::io::copy(&mut &stream, &mut writer));
+                });
+            }
+        });
+        format!("http://127.0.0.1:{port}")
+    }
+
+    fn through(proxy: &Proxy, bytes: usize) -> std::io::Result<usize> {
+        let address = proxy.endpoint().rsplit("//").next().unwrap().to_owned();
+        let mut stream = TcpStream::connect(address)?;
+        stream.set_read_timeout(Some(Duration::from_millis(400)))?;
+        let mut found = vec![0; bytes];
+        stream.write_all(&vec![7; bytes])?;
+        stream.read_exact(&mut found)?;
+        Ok(found.len())
+    }
+
+    #[test]
+    fn each_line_does_what_it_is_called() {
+        let proxy = Proxy::to(&echo()).unwrap();
+        assert_eq!(through(&proxy, 1_000).unwrap(), 1_000);
+        proxy.set(Line::Cut { after_bytes: 500 });
+        assert!(through(&proxy, 1_000).is_err());
+        proxy.set(Line::BlackHole { after_bytes: 500 });
+        assert!(is_wait(&through(&proxy, 1_000).unwrap_err()));
+        for (line, at_least) in [
+            (Line::Narrow { bytes_per_second: 20_000 }, Duration::from_millis(90)),
+            (Line::Slow { each_ms: 30 }, Duration::from_millis(55)),
+        ] {
+            proxy.set(line);
+            let begun = Instant::now();
+            assert_eq!(through(&proxy, 1_000).unwrap(), 1_000);
+            assert!(begun.elapsed() >= at_least, "{line:?}: {:?}", begun.elapsed());
+        }
+    }
 }

@@ -1,35 +1,43 @@
-//! A front before a real S3 server that makes it misbehave: which request, how often, before or
+//! A front before a real object store that makes it misbehave: which request, how often, before or
 //! after it took effect.
 //!
-//! A reverse proxy on loopback. `Host` and everything else that is signed goes on unchanged, so
-//! the server still checks signatures. Each request is told apart by operation and object, the
+//! A reverse proxy on loopback that understands S3, Google Cloud Storage and Azure Blob Storage
+//! (`protocol`) as the same few operations. `Host` and everything else that is signed goes on
+//! unchanged, so that the server still checks signatures; only the address of a resumable upload
+//! is rewritten to lead through the front. Each request is told apart by operation and object, the
 //! script decides its fate, and all of them are counted: a test can say how often something was
-//! tried, or that nothing was ever deleted.
+//! tried, or that nothing was ever deleted. Below HTTP the line itself can be spoilt ([`Line`]).
 //!
 //! Invariants: without a script it changes nothing; requests and answers pass whole or not at all
 //! unless the script says otherwise; everything ends when the handle is dropped.
 //! Does not: keep objects, or decide what a client should have done.
 
 mod listing;
+mod protocol;
 mod script;
 mod serve;
-mod wire;
 
-pub use script::{Call, Effect, Fault, Kind, OPERATIONS, Operation, Reply, Rule, Tamper};
+pub(crate) use listing::element;
+pub use protocol::Protocol;
+pub use script::{Call, Effect, Fault, Kind, OPERATIONS, Operation, Reply, Rule, Saying, Tamper};
 
 use crate::Error;
 use crate::s3::S3Server;
+use crate::toxics::{Line, Proxy};
+use crate::vault::{FolderVault, Vault};
+use protocol::Sessions;
 use script::Script;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 /// A running front.
 #[derive(Debug)]
-pub struct FaultS3 {
+pub struct FaultFront {
     port: u16,
+    line: Proxy,
     shared: Arc<Shared>,
     accepting: Option<JoinHandle<()>>,
 }
@@ -37,9 +45,13 @@ pub struct FaultS3 {
 /// What the connections share.
 #[derive(Debug)]
 struct Shared {
+    protocol: Protocol,
     server_port: u16,
-    /// The folder of the buckets, where the server keeps objects as files.
-    root: Option<PathBuf>,
+    /// The objects of the one bucket that can be spoilt.
+    vault: Option<Arc<dyn Vault>>,
+    /// The outer end of the line.
+    known_as: String,
+    sessions: Mutex<Sessions>,
     script: Mutex<Script>,
     open: Mutex<Vec<TcpStream>>,
     ended: AtomicBool,
@@ -47,19 +59,40 @@ struct Shared {
     parts_max: AtomicUsize,
 }
 
-impl FaultS3 {
-    /// Starts one before `server`, without any fault.
+impl FaultFront {
+    /// Starts one before a bucket of an S3 server, without any fault.
     ///
     /// # Errors
     /// [`Error::Io`] when no port can be had.
-    pub fn start(server: &S3Server) -> Result<Self, Error> {
+    pub fn start(server: &S3Server, bucket: &str) -> Result<Self, Error> {
+        let vault = server.bucket_dir(bucket).map(|folder| {
+            let vault: Arc<dyn Vault> = Arc::new(FolderVault { folder });
+            vault
+        });
+        FaultFront::before(Protocol::S3, server.port(), vault)
+    }
+
+    /// Starts one before any server on loopback. `vault` is what is spoilt when the server is to
+    /// lose or alter what it acknowledged.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when no port can be had.
+    pub fn before(
+        protocol: Protocol,
+        server_port: u16,
+        vault: Option<Arc<dyn Vault>>,
+    ) -> Result<Self, Error> {
         let here = Path::new("127.0.0.1");
         let listener =
             TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(Error::io("listen on", here))?;
         let port = listener.local_addr().map_err(Error::io("listen on", here))?.port();
+        let line = Proxy::to(&format!("http://127.0.0.1:{port}"))?;
         let shared = Arc::new(Shared {
-            server_port: server.port(),
-            root: server.bucket_dir("x").and_then(|dir| dir.parent().map(Path::to_path_buf)),
+            protocol,
+            server_port,
+            vault,
+            known_as: line.endpoint(),
+            sessions: Mutex::default(),
             script: Mutex::default(),
             open: Mutex::default(),
             ended: AtomicBool::new(false),
@@ -68,13 +101,24 @@ impl FaultS3 {
         });
         let theirs = shared.clone();
         let accepting = std::thread::spawn(move || accept(&listener, &theirs));
-        Ok(FaultS3 { port, shared, accepting: Some(accepting) })
+        Ok(FaultFront { port, line, shared, accepting: Some(accepting) })
     }
 
     /// Where it listens, such as `http://127.0.0.1:12345`.
     #[must_use]
     pub fn endpoint(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        self.line.endpoint()
+    }
+
+    /// From now on the line before it is like this.
+    pub fn toxic(&self, line: Line) {
+        self.line.set(line);
+    }
+
+    /// Whether nobody is connected.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.line.is_idle()
     }
 
     /// From now on these rules hold, and no others. Requests are counted anew.
@@ -82,7 +126,7 @@ impl FaultS3 {
         self.begin(rules, None);
     }
 
-    /// As [`FaultS3::script`]; `watch` sees each request, and what goes wrong with it, before
+    /// As [`FaultFront::script`]; `watch` sees each request, and what goes wrong with it, before
     /// anything happens.
     pub fn script_with(
         &self,
@@ -139,7 +183,7 @@ impl FaultS3 {
     }
 }
 
-impl Drop for FaultS3 {
+impl Drop for FaultFront {
     fn drop(&mut self) {
         self.shared.ended.store(true, Ordering::SeqCst);
         // Wakes whoever accepts; that nobody does any more is as good.
@@ -154,6 +198,15 @@ impl Drop for FaultS3 {
 }
 
 impl Shared {
+    fn sessions(&self) -> MutexGuard<'_, Sessions> {
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn vault(&self) -> std::io::Result<&dyn Vault> {
+        let none = || std::io::Error::other("nobody can spoil the objects of this server");
+        self.vault.as_deref().ok_or_else(none)
+    }
+
     fn script(&self) -> MutexGuard<'_, Script> {
         self.script.lock().unwrap_or_else(PoisonError::into_inner)
     }

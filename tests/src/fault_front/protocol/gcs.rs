@@ -1,0 +1,120 @@
+//! Google's language: `/storage/v1/b/BUCKET/o/OBJECT`, sessions of resumable uploads whose address
+//! the server makes up, and errors in JSON.
+
+use super::{Sessions, Target, call, patient, reply};
+use crate::fault_front::script::{Call, Operation, Reply, Saying};
+use crate::vault::decoded;
+use crate::wire::{Head, Request, Response};
+
+pub(super) fn classify(target: &Target<'_>, head: &Head, sessions: &Sessions) -> Call {
+    let query = &target.query;
+    let line = match query.0 {
+        "" => target.path.to_owned(),
+        query => format!("{}?{query}", target.path),
+    };
+    if let Some(key) = sessions.get(&line) {
+        return of_session(target.method, head, key);
+    }
+    let (bucket, object) = names(target.path);
+    if target.path.starts_with("/upload/") && target.method == "POST" {
+        let operation = match query.value("uploadType").as_deref() {
+            Some("resumable") => Operation::Begin,
+            _ => Operation::Put,
+        };
+        let key = query.value("name").or_else(|| name_in_body(head)).unwrap_or_default();
+        return call(operation, key, 0);
+    }
+    let operation = match (target.method, object.is_empty()) {
+        ("GET", true) if bucket && target.path.ends_with("/o") => Operation::List,
+        ("GET", false) if query.is("alt", "media") => Operation::Get,
+        ("GET", false) if target.path.starts_with("/download/") => Operation::Get,
+        ("GET" | "HEAD", false) => Operation::Head,
+        ("DELETE", false) => Operation::Delete,
+        ("POST", false) if target.path.contains("/rewriteTo/") => Operation::Copy,
+        ("POST", false) if target.path.contains("/copyTo/") => Operation::Copy,
+        _ => Operation::Other,
+    };
+    let key = if object.is_empty() { query.value("prefix").unwrap_or_default() } else { object };
+    call(operation, key, 0)
+}
+
+/// A chunk, the last chunk, a question how far it came, or the end of a session.
+fn of_session(method: &str, head: &Head, key: &str) -> Call {
+    if method == "DELETE" {
+        return call(Operation::Abort, key.to_owned(), 0);
+    }
+    let range = head.get("content-range").unwrap_or_default();
+    let is_last = range.is_empty() || range.rsplit('/').next().is_some_and(|total| total != "*");
+    let is_question = range.starts_with("bytes */") && !is_last;
+    // Chunks have no number; where one begins, in units of the smallest, tells them apart.
+    let begin = range.trim_start_matches("bytes ").split('-').next().unwrap_or_default();
+    let part = begin.parse::<u64>().map_or(1, |at| (at >> 18) + 1);
+    match (is_question, is_last) {
+        (true, _) => call(Operation::Other, key.to_owned(), 0),
+        (_, true) => call(Operation::Complete, key.to_owned(), 0),
+        _ => call(Operation::Part, key.to_owned(), u32::try_from(part).unwrap_or(u32::MAX)),
+    }
+}
+
+/// Whether the path names a bucket, and the object in it (the target of a copy).
+fn names(path: &str) -> (bool, String) {
+    let path = path.rsplit_once("To/b/").map_or(path, |(_, target)| target);
+    let rest = path.split_once("/b/").map_or(path, |(_, rest)| rest);
+    let Some((bucket, rest)) = rest.split_once('/') else { return (false, String::new()) };
+    let object = rest.strip_prefix("o/").map(decoded).unwrap_or_default();
+    (!bucket.is_empty(), object)
+}
+
+/// Not without the body, which is not read yet: such an upload has no name here.
+fn name_in_body(head: &Head) -> Option<String> {
+    head.get("x-goog-upload-name").map(str::to_owned)
+}
+
+pub(super) fn say(saying: Saying) -> Reply {
+    let (status, reason, message) = match saying {
+        Saying::Unavailable => (503, "backendError", "a scripted backendError"),
+        Saying::Throttled { .. } => (429, "rateLimitExceeded", "a scripted rateLimitExceeded"),
+        Saying::Internal => (500, "internalError", "a scripted internalError"),
+        Saying::Denied => (
+            403,
+            "forbidden",
+            "writer@example.iam.gserviceaccount.com does not have the permission to do this.",
+        ),
+        Saying::Expired => (401, "authError", "Invalid Credentials: the token has expired"),
+        Saying::Unknown | Saying::Skewed => (401, "authError", "Invalid Credentials"),
+        Saying::Conflict => (409, "conflict", "a scripted conflict"),
+        Saying::Taken => (
+            412,
+            "conditionNotMet",
+            "At least one of the pre-conditions you specified did not hold.",
+        ),
+        Saying::Absent => (404, "notFound", "No such object: a scripted notFound"),
+        Saying::NoBucket => (404, "notFound", "The specified bucket does not exist."),
+    };
+    let body = serde_json::json!({ "error": {
+        "code": status,
+        "message": message,
+        "errors": [{ "message": message, "domain": "global", "reason": reason }],
+    }});
+    let reply = reply(status, "application/json; charset=UTF-8", body.to_string());
+    match saying {
+        Saying::Throttled { retry_after } => patient(reply, retry_after),
+        _ => reply,
+    }
+}
+
+pub(super) fn acknowledgement(call: &Call, request: &Request) -> Option<Response> {
+    let mut response = Response { status: 204, headers: Vec::new(), body: Vec::new() };
+    match call.operation {
+        Operation::Delete => {}
+        Operation::Abort => response.status = 499,
+        Operation::Part => {
+            let range = request.head.get("content-range").unwrap_or_default();
+            let last = range.split(['-', '/']).nth(1).unwrap_or_default();
+            response.status = 308;
+            response.set("range", &format!("bytes=0-{last}"));
+        }
+        _ => return None,
+    }
+    Some(response)
+}
