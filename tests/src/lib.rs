@@ -13,6 +13,8 @@ pub mod checker;
 pub mod cluster;
 mod error;
 pub mod fault_front;
+pub mod gcs;
+mod http;
 pub mod load;
 pub mod lying_etcd;
 pub mod objects;

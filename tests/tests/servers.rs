@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "functions that tests share are not seen as tests")]
 
 use lifeboat_tests::cluster::{ClusterSpec, MemberStatus};
+use lifeboat_tests::gcs::GcsServer;
 use lifeboat_tests::objects::{Compaction, LoadSpec};
 use lifeboat_tests::s3::{Bucket, S3Kind, S3Server};
 use lifeboat_tests::servers::ETCD_LABELS;
@@ -180,6 +181,14 @@ fn a_dropped_server_is_gone() {
     server.signal(rustix::process::Signal::STOP).unwrap();
     drop(server);
     rustix::process::test_kill_process(pid).unwrap_err();
+}
+
+#[test]
+fn a_server_of_google_s_language_starts_and_has_buckets() {
+    let test = "a_server_of_google_s_language_starts_and_has_buckets";
+    let Some(server) = or_skip(test, GcsServer::start()) else { return };
+    server.create_bucket("backups").unwrap();
+    server.create_bucket("backups").unwrap_err();
 }
 
 #[test]

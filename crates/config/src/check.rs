@@ -262,6 +262,10 @@ fn keys_that_need_another(key: &str, destination: &Destination) -> Option<Proble
     if destination.lock_for.is_some() && destination.lock.is_none() {
         return Some(with("lock_for", "lock = \"governance\" or \"compliance\""));
     }
+    if destination.credentials.is_some() && destination.credentials_file.is_some() {
+        let text = "it has credentials = \"none\" and a credentials_file";
+        return Some(Problem::new(key, text).hint("delete one of the two"));
+    }
     let ways = [&destination.sas_file, &destination.account_key_file];
     let more_than_one = ways.iter().filter(|way| way.is_some()).count() > 1
         || (destination.client_id.is_some() && ways.iter().any(|way| way.is_some()));

@@ -35,6 +35,9 @@ pub struct Destination {
     /// A file in the format of `~/.aws/credentials`, or Google's JSON of an account.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub credentials_file: Option<PathBuf>,
+    /// `none` for a server that asks for none: an emulator, say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub credentials: Option<Credentials>,
     /// A file with a shared access signature.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sas_file: Option<PathBuf>,
@@ -123,6 +126,14 @@ pub enum Lock {
     Governance,
     /// Nobody, the owner of the account included.
     Compliance,
+}
+
+/// Whether somebody signs in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Credentials {
+    /// Nobody does.
+    None,
 }
 
 /// Where a destination is.
@@ -261,6 +272,7 @@ impl Destination {
             ("proxy", self.proxy.is_some(), S3 | GCS | AZURE),
             ("profile", self.profile.is_some(), S3),
             ("credentials_file", self.credentials_file.is_some(), S3 | GCS),
+            ("credentials", self.credentials.is_some(), GCS),
             ("sas_file", self.sas_file.is_some(), AZURE),
             ("account_key_file", self.account_key_file.is_some(), AZURE),
             ("client_id", self.client_id.is_some(), AZURE),

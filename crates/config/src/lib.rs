@@ -13,7 +13,7 @@ mod layers;
 mod sections;
 mod values;
 
-pub use destination::{ByTier, Checksum, Destination, Location, Lock, ReadBack, Sse};
+pub use destination::{ByTier, Checksum, Credentials, Destination, Location, Lock, ReadBack, Sse};
 pub use error::Error;
 pub use sections::{
     Capture, Compress, Decrypt, Drill, Encrypt, HashKvRule, MemberChoice, Notify, Pipeline,

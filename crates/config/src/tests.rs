@@ -60,6 +60,7 @@ fn the_reference_is_complete() {
         proxy: Some(String::new()),
         profile: Some(String::new()),
         credentials_file: Some("".into()),
+        credentials: Some(Credentials::None),
         sas_file: Some("".into()),
         account_key_file: Some("".into()),
         client_id: Some(String::new()),

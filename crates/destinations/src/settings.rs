@@ -179,19 +179,29 @@ impl Written<'_> {
         })
     }
 
+    /// Google takes one chunk after the other: the memory of several parts makes two large ones.
+    fn chunk_bytes(&self) -> u64 {
+        let parts = self.share.parts_in_flight as u64 + 1;
+        self.destination.part_bytes.unwrap_or(self.share.part_bytes * parts / 2)
+    }
+
     fn gcs(&self, bucket: String, prefix: String) -> Result<GcsSettings, StoreError> {
         let written = self.destination;
         let usual = GcsSettings::new(self.name, bucket);
+        if written.sse == Some(Sse::Kms) && written.kms_key.is_none() {
+            return Err(self.wrong("sse = \"kms\" needs a kms_key here".into()));
+        }
         Ok(GcsSettings {
             prefix,
             endpoint_url: self.server(written.endpoint.as_ref())?,
             ca_file: written.ca_file.clone(),
             proxy: self.server(written.proxy.as_ref())?,
             credentials_file: written.credentials_file.clone(),
+            anonymous: written.credentials == Some(config::Credentials::None),
             kms_key: written.kms_key.clone(),
             customer_key_file: written.customer_key_file.clone(),
             timeout: self.timeout(usual.timeout),
-            part_bytes: self.share.part_bytes,
+            part_bytes: self.chunk_bytes(),
             ..usual
         })
     }

@@ -93,7 +93,7 @@ impl Bucket {
         generation: Option<&str>,
     ) -> std::result::Result<(), ErrorKind> {
         const DELETE: Purpose =
-            Purpose { place: "store.object.deleting", verb: "storage.objects.delete" };
+            Purpose { place: "store.object.deleting", verb: object::DELETE_VERB };
         let condition = generation.map(|generation| [("ifGenerationMatch", generation)]);
         let removed = self.ask(DELETE, 0, || {
             let request = self.http.delete(self.object_url(name));

@@ -16,23 +16,21 @@ pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const CA_FILE_BYTES_MAX: u64 = 4 << 20;
 
 /// A client that trusts the certificates of `ca_file` alone, if there is one, and goes through
-/// `proxy`, or else through what the environment names. `silence` is how long an answer may stand
-/// still; the limit of a whole request is set on the request.
+/// `proxy`, or else through what the environment names. `silence` is how long nothing may come, so
+/// no shorter than the slowest request takes to send; the limit of a whole request is set on it.
 pub(crate) fn client(
     ca_file: Option<&Path>,
     proxy: Option<&Endpoint>,
-    silence: Option<Duration>,
+    silence: Duration,
 ) -> Result<reqwest::Client, ErrorKind> {
     // Another one may be installed already, which is as good.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let mut builder = reqwest::Client::builder()
         .connect_timeout(CONNECT_TIMEOUT)
+        .read_timeout(silence)
         .redirect(reqwest::redirect::Policy::none())
         // A connection for each request: none waits in the window of another.
         .http1_only();
-    if let Some(silence) = silence {
-        builder = builder.read_timeout(silence);
-    }
     if let Some(path) = ca_file {
         let pem = certificates(path)?;
         let roots = reqwest::Certificate::from_pem_bundle(&pem);

@@ -94,7 +94,7 @@ pub(super) fn build(settings: &AzureSettings) -> Checked<Built> {
         signer: signer.clone(),
     };
     let proxy = settings.proxy.as_ref();
-    let http = crate::http::client(settings.ca_file.as_deref(), proxy, Some(SILENCE))?;
+    let http = crate::http::client(settings.ca_file.as_deref(), proxy, SILENCE)?;
     let mut per_call: Vec<Arc<dyn Policy>> = vec![Arc::new(super::commit::Checksums)];
     if let Some(key) = &customer_key {
         per_call.push(Arc::new(key.clone()));

@@ -14,13 +14,17 @@ use url::Url;
 
 /// Google's own server.
 const GOOGLE: &str = "https://storage.googleapis.com";
+/// A chunk is given its request's timeout and a second for every so many bytes.
+const UPLOAD_BYTES_PER_SECOND_MIN: u64 = 256 << 10;
 /// A chunk of an upload is a multiple of this, all but the last.
 pub(super) const CHUNK_STEP_BYTES: u64 = 256 << 10;
 
 /// The bucket, with its client.
 pub(super) fn bucket(settings: GcsSettings) -> Result<Bucket, ErrorKind> {
     check(&settings)?;
-    let http = crate::http::client(settings.ca_file.as_deref(), settings.proxy.as_ref(), None)?;
+    let silence = limit(&settings, settings.part_bytes.next_multiple_of(CHUNK_STEP_BYTES));
+    let ca_file = settings.ca_file.as_deref();
+    let http = crate::http::client(ca_file, settings.proxy.as_ref(), silence)?;
     let address = settings.endpoint_url.as_ref().map_or(GOOGLE, Endpoint::as_str);
     let base = Url::parse(address).map_err(|e| config(e.to_string(), "correct endpoint"))?;
     let prefix = match settings.prefix.trim_matches('/') {
@@ -37,6 +41,11 @@ pub(super) fn bucket(settings: GcsSettings) -> Result<Bucket, ErrorKind> {
         clock: StoreClock::default(),
         settings,
     })
+}
+
+/// The limit of one attempt of a request that carries so many bytes.
+pub(super) fn limit(settings: &GcsSettings, body_bytes: u64) -> Duration {
+    settings.timeout + Duration::from_secs(body_bytes / UPLOAD_BYTES_PER_SECOND_MIN)
 }
 
 /// Whether the settings are within range.

@@ -12,6 +12,14 @@ use google_cloud_storage::Error as SdkError;
 use serde::Deserialize;
 use std::time::Duration;
 
+/// The permissions that Google names in its refusals, where they are not the obvious one.
+const PERMISSIONS: [&str; 5] = [
+    "storage.objects.setRetention",
+    "storage.objects.overrideUnlockedRetention",
+    "storage.objects.delete",
+    "cloudkms.cryptoKeyVersions.useToEncrypt",
+    "cloudkms.cryptoKeyVersions.useToDecrypt",
+];
 /// Reasons of a 403 that pass.
 const THROTTLED: [&str; 3] = ["rateLimitExceeded", "userRateLimitExceeded", "quotaExceeded"];
 
@@ -111,7 +119,11 @@ impl Bucket {
                 ErrorKind::Credentials { problem, said: answer.to_string() }
             }
             403 if THROTTLED.contains(&code) => transient(&answer),
-            403 => ErrorKind::Denied { verb, answer },
+            403 => {
+                let message = answer.message.as_deref().unwrap_or_default();
+                let named = PERMISSIONS.into_iter().find(|name| message.contains(name));
+                ErrorKind::Denied { verb: named.unwrap_or(verb), answer }
+            }
             404 if says(&["bucket does not exist", "bucket not found"]) => {
                 ErrorKind::BucketMissing { bucket: self.settings.bucket.clone(), answer }
             }

@@ -3,8 +3,9 @@
 //! Only `probe` uses these, on objects of its own.
 
 use super::GcsDestination;
+use super::object::DELETE_VERB;
 use super::session::Session;
-use crate::{Answer, ErrorKind, Examine, Keeping, Operation, Result, Summary};
+use crate::{ErrorKind, Examine, Keeping, Operation, Result, Summary};
 use async_trait::async_trait;
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -18,7 +19,7 @@ impl Examine for GcsDestination {
             Ok(_) => Ok(false),
             Err(ErrorKind::AlreadyExists | ErrorKind::Conflict { .. }) => Ok(true),
             // Who may not delete may not write over an object either.
-            Err(ErrorKind::Denied { answer, .. }) if is_about_deleting(&answer) => Ok(true),
+            Err(ErrorKind::Denied { verb: DELETE_VERB, .. }) => Ok(true),
             Err(kind) => Err(self.0.error(Operation::Put, key, kind)),
         }
     }
@@ -48,8 +49,4 @@ impl Examine for GcsDestination {
         let _ = self.0.resource(&name).await;
         self.0.clock.now()
     }
-}
-
-fn is_about_deleting(answer: &Answer) -> bool {
-    answer.message.as_deref().is_some_and(|message| message.contains("storage.objects.delete"))
 }

@@ -11,6 +11,7 @@ use serde::Deserialize;
 
 /// The class that counts as none.
 pub(super) const STANDARD_CLASS: &str = "STANDARD";
+pub(super) const DELETE_VERB: &str = "storage.objects.delete";
 /// Without `storage.objects.list`, a missing object is answered with 403.
 pub(super) const LOOK_VERB: &str =
     "storage.objects.get (or storage.objects.list: without it an absent key is refused)";

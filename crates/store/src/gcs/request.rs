@@ -15,8 +15,6 @@ use serde::de::DeserializeOwned;
 use std::time::Duration;
 use url::Url;
 
-/// A chunk is given its request's timeout and a second for every so many bytes.
-const UPLOAD_BYTES_PER_SECOND_MIN: u64 = 256 << 10;
 /// The largest answer that is taken: a page of a listing has about a megabyte.
 const ANSWER_BYTES_MAX: usize = 32 << 20;
 
@@ -79,8 +77,7 @@ impl Bucket {
 
     /// The limit of one attempt of a request that carries so many bytes.
     pub(super) fn limit(&self, body_bytes: usize) -> Duration {
-        let sending = Duration::from_secs(body_bytes as u64 / UPLOAD_BYTES_PER_SECOND_MIN);
-        self.settings.timeout + sending
+        super::client::limit(&self.settings, body_bytes as u64)
     }
 
     /// Asks until there is an answer that is final.

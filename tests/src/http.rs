@@ -12,29 +12,39 @@ const ANSWER_BYTES_MAX: u64 = 1 << 20;
 
 /// What to ask.
 #[derive(Debug)]
-pub(super) struct Request {
-    pub(super) method: &'static str,
-    pub(super) path: String,
-    pub(super) headers: Vec<(&'static str, String)>,
+pub(crate) struct Request {
+    pub(crate) method: &'static str,
+    pub(crate) path: String,
+    pub(crate) headers: Vec<(&'static str, String)>,
+    pub(crate) body: String,
 }
 
 /// What was answered.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Answer {
-    pub(super) status: u16,
-    pub(super) body: String,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) body: String,
 }
 
 impl Request {
-    pub(super) fn get(path: &str) -> Self {
-        Request { method: "GET", path: path.to_owned(), headers: Vec::new() }
+    pub(crate) fn get(path: &str) -> Self {
+        Request::new("GET", path, "")
     }
 
-    pub(super) fn put(path: &str) -> Self {
-        Request { method: "PUT", path: path.to_owned(), headers: Vec::new() }
+    pub(crate) fn put(path: &str) -> Self {
+        Request::new("PUT", path, "")
     }
 
-    pub(super) fn header(&mut self, name: &'static str, value: &str) {
+    pub(crate) fn post(path: &str, body: &str) -> Self {
+        Request::new("POST", path, body)
+    }
+
+    fn new(method: &'static str, path: &str, body: &str) -> Self {
+        let (path, body) = (path.to_owned(), body.to_owned());
+        Request { method, path, headers: Vec::new(), body }
+    }
+
+    pub(crate) fn header(&mut self, name: &'static str, value: &str) {
         self.headers.push((name, value.to_owned()));
     }
 
@@ -43,12 +53,15 @@ impl Request {
         for (name, value) in &self.headers {
             text.push_str(&format!("{name}: {value}\r\n"));
         }
-        text + &format!("host: 127.0.0.1:{port}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+        let Request { body, .. } = self;
+        let length = body.len();
+        text += &format!("host: 127.0.0.1:{port}\r\ncontent-length: {length}\r\n");
+        text + &format!("connection: close\r\n\r\n{body}")
     }
 }
 
 /// Sends the request and reads the answer until the server closes.
-pub(super) fn send(port: u16, request: &Request) -> Result<Answer, String> {
+pub(crate) fn send(port: u16, request: &Request) -> Result<Answer, String> {
     let text = exchange(port, &request.text(port)).map_err(|e| e.to_string())?;
     parse(&text).ok_or_else(|| format!("no HTTP answer: {text}"))
 }
