@@ -14,6 +14,8 @@ pub type Result<T> = std::result::Result<T, StoreError>;
 
 /// How much of a store's own words a message repeats.
 const SAID_CHARS_MAX: usize = 300;
+/// How deep a chain of causes is followed.
+const CAUSES_MAX: usize = 16;
 
 /// A failed operation on a destination.
 #[derive(Debug)]
@@ -391,6 +393,24 @@ pub(crate) fn one_line(said: &str) -> String {
     let flat: String =
         said.chars().map(|c| if c.is_control() { ' ' } else { c }).take(SAID_CHARS_MAX).collect();
     flat.trim().to_owned()
+}
+
+/// An error, and what lies beneath it.
+pub(crate) fn causes<'a>(
+    e: &'a (dyn std::error::Error + 'static),
+) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
+    let mut next = Some(e);
+    let step = move || {
+        let e = next?;
+        next = e.source();
+        Some(e)
+    };
+    std::iter::from_fn(step).take(CAUSES_MAX)
+}
+
+/// The last cause says what happened; those above it only that something did.
+pub(crate) fn innermost(e: &(dyn std::error::Error + 'static)) -> String {
+    causes(e).last().map(|e| one_line(&e.to_string())).unwrap_or_default()
 }
 
 /// The system's refusal, in the words of the crate that owns files.

@@ -11,6 +11,7 @@
 //! create buckets, or read any configuration file of ours.
 
 mod azure;
+mod clock;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod create_only;
@@ -19,6 +20,7 @@ mod error;
 mod fanout;
 mod file;
 mod gcs;
+mod http;
 mod keeping;
 mod key;
 mod object;

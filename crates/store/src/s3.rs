@@ -24,6 +24,8 @@ mod parts;
 mod retry;
 mod upload;
 
+use crate::clock::StoreClock;
+use crate::http::CONNECT_TIMEOUT;
 use crate::key::{check_key, check_prefix};
 use crate::{
     Acknowledged, Blocks, Destination, ErrorKind, Examine, Keeping, ObjectInfo, Operation, Result,
@@ -53,7 +55,7 @@ struct Bucket {
     /// Empty, or ends with a slash.
     prefix: String,
     pace: retry::Pace,
-    clock: clock::StoreClock,
+    clock: StoreClock,
 }
 
 impl S3Destination {
@@ -95,7 +97,7 @@ impl Bucket {
         let sending = Duration::from_secs(body_bytes as u64 / UPLOAD_BYTES_PER_SECOND_MIN);
         let attempt = self.settings.timeout + sending;
         let limits = TimeoutConfig::builder()
-            .connect_timeout(client::CONNECT_TIMEOUT)
+            .connect_timeout(CONNECT_TIMEOUT)
             .read_timeout(attempt)
             .operation_attempt_timeout(attempt)
             .operation_timeout(attempt * ATTEMPTS_BUDGET);

@@ -2,8 +2,8 @@
 //! same version of the object.
 
 use super::Bucket;
-use super::error::innermost;
 use super::object::length;
+use crate::error::innermost;
 use crate::{Blocks, Checksum, ErrorKind, Operation, Result, StoreError};
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use aws_sdk_s3::primitives::ByteStream;

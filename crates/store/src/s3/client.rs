@@ -2,9 +2,10 @@
 //!
 //! Everything that can be wrong in the settings is found here, before the first request.
 
-use super::clock::StoreClock;
 use super::credentials::{FromFile, explicit};
 use super::retry::{Pace, Patience};
+use crate::clock::StoreClock;
+use crate::http::{certificates, unusable};
 use crate::settings::ATTEMPTS_MAX;
 use crate::{
     Checksum, Endpoint, ErrorKind, PART_BYTES_MAX, PART_BYTES_MIN, PARTS_IN_FLIGHT_MAX, S3Settings,
@@ -19,21 +20,16 @@ use aws_sdk_s3::config::{
     StalledStreamProtectionConfig,
 };
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode};
-use rustls::pki_types::{CertificateDer, pem::PemObject};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Limit of setting up a connection.
-pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// A stream that stands still for so long is broken off and tried again.
 const STALL_GRACE: Duration = Duration::from_secs(20);
 /// Pauses between attempts grow up to this.
 const BACKOFF_MAX: Duration = Duration::from_secs(20);
 /// The region that servers other than Amazon's expect in signatures, if none is set.
 const ENDPOINT_REGION: &str = "us-east-1";
-/// The largest CA file; the bundle of a whole operating system has 0.3 MB.
-const CA_FILE_BYTES_MAX: u64 = 4 << 20;
 
 /// Whether the settings are within range.
 pub(super) fn check(settings: &S3Settings) -> Result<(), ErrorKind> {
@@ -149,28 +145,4 @@ fn trusting(path: &Path) -> Result<SharedHttpClient, ErrorKind> {
         .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
         .tls_context(context)
         .build_https())
-}
-
-/// The SDK panics over a certificate that it cannot parse, so each is tried here first.
-fn certificates(path: &Path) -> Result<Vec<u8>, ErrorKind> {
-    let read = |e: std::io::Error| unusable(path, &e.to_string());
-    let bytes = std::fs::metadata(path).map_err(read)?.len();
-    if bytes > CA_FILE_BYTES_MAX {
-        return Err(unusable(path, &format!("it has {bytes} bytes")));
-    }
-    let pem = std::fs::read(path).map_err(read)?;
-    let mut roots = rustls::RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(&pem) {
-        let certificate = certificate.map_err(|e| unusable(path, &e.to_string()))?;
-        roots.add(certificate).map_err(|e| unusable(path, &e.to_string()))?;
-    }
-    if roots.is_empty() {
-        return Err(unusable(path, "it contains no certificate"));
-    }
-    Ok(pem)
-}
-
-fn unusable(path: &Path, why: &str) -> ErrorKind {
-    let said = format!("the CA file {} cannot be used: {why}", path.display());
-    ErrorKind::Config { said, hint: "give a file of PEM certificates" }
 }

@@ -4,7 +4,7 @@
 //! Unknown codes are decided by HTTP status; what is left is `Rejected`.
 
 use super::Bucket;
-use crate::error::one_line;
+use crate::error::{causes, innermost, one_line};
 use crate::{Answer, CredentialsProblem, ErrorKind};
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_s3::config::http::HttpResponse;
@@ -16,8 +16,6 @@ use std::error::Error;
 const LACKING: &str = "the server lacks this; if it is about a write, try checksum = \"none\"";
 /// How much of an answer is searched for the time.
 const ANSWER_BYTES_MAX: usize = 4_096;
-/// How deep a chain of causes is followed.
-const CAUSES_MAX: usize = 16;
 
 impl Bucket {
     /// What an error of the SDK means. `verb` is the permission that the request needs.
@@ -224,19 +222,4 @@ pub(super) fn credentials(e: &(dyn Error + 'static)) -> Option<ErrorKind> {
         }
         _ => ErrorKind::Credentials { problem: CredentialsProblem::Invalid, said },
     })
-}
-
-fn causes<'a>(e: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    let mut next = Some(e);
-    let step = move || {
-        let e = next?;
-        next = e.source();
-        Some(e)
-    };
-    std::iter::from_fn(step).take(CAUSES_MAX)
-}
-
-/// The last cause says what happened; those above it only that something did.
-pub(super) fn innermost(e: &(dyn Error + 'static)) -> String {
-    causes(e).last().map(|e| one_line(&e.to_string())).unwrap_or_default()
 }
