@@ -24,11 +24,13 @@ mod http;
 mod keeping;
 mod key;
 mod object;
+mod pace;
 mod probe;
 mod read_back;
 mod s3;
 mod settings;
 mod summary;
+mod xml_end;
 
 pub use azure::AzureDestination;
 pub use destination::{Blocks, Destination, Upload, open, read_small};

@@ -27,6 +27,7 @@ mod upload;
 use crate::clock::StoreClock;
 use crate::http::CONNECT_TIMEOUT;
 use crate::key::{check_key, check_prefix};
+use crate::pace::Pace;
 use crate::{
     Acknowledged, Blocks, Destination, ErrorKind, Examine, Keeping, ObjectInfo, Operation, Result,
     S3Settings, StoreError, Stored, Upload,
@@ -54,7 +55,7 @@ struct Bucket {
     settings: S3Settings,
     /// Empty, or ends with a slash.
     prefix: String,
-    pace: retry::Pace,
+    pace: Pace,
     clock: StoreClock,
 }
 

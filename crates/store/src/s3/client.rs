@@ -3,9 +3,10 @@
 //! Everything that can be wrong in the settings is found here, before the first request.
 
 use super::credentials::{FromFile, explicit};
-use super::retry::{Pace, Patience};
+use super::retry::Patience;
 use crate::clock::StoreClock;
 use crate::http::{certificates, unusable};
+use crate::pace::Pace;
 use crate::settings::ATTEMPTS_MAX;
 use crate::{
     Checksum, Endpoint, ErrorKind, PART_BYTES_MAX, PART_BYTES_MIN, PARTS_IN_FLIGHT_MAX, S3Settings,

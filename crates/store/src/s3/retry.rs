@@ -9,47 +9,18 @@
 //! Does not: wait by itself, or know what a request is about.
 
 use super::credentials::FromFile;
+use crate::pace::Pace;
 use aws_sdk_s3::config::interceptors::InterceptorContext;
 use aws_sdk_s3::config::retry::{ClassifyRetry, RetryAction};
 use aws_smithy_runtime_api::client::retries::classifiers::{RetryClassifierPriority, RetryReason};
 use aws_smithy_types::retry::ErrorKind;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 /// Statuses with which a store asks for patience.
 const THROTTLED: [u16; 2] = [429, 503];
 /// How much of an answer is searched for an error code.
 const ANSWER_BYTES_MAX: usize = 4_096;
-
-/// How many parts may be in flight to a store; clones share it.
-#[derive(Debug, Clone)]
-pub(super) struct Pace {
-    most: usize,
-    allowed: Arc<AtomicUsize>,
-}
-
-impl Pace {
-    pub(super) fn new(most: usize) -> Self {
-        Pace { most, allowed: Arc::new(AtomicUsize::new(most)) }
-    }
-
-    /// How many at this moment.
-    pub(super) fn allowed(&self) -> usize {
-        self.allowed.load(Ordering::Relaxed)
-    }
-
-    /// A part arrived.
-    pub(super) fn faster(&self) {
-        let more = |n: usize| Some((n + 1).min(self.most));
-        let _ = self.allowed.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
-    }
-
-    fn slower(&self) {
-        let half = |n: usize| Some((n / 2).max(1));
-        let _ = self.allowed.fetch_update(Ordering::Relaxed, Ordering::Relaxed, half);
-    }
-}
 
 /// Decides after the SDK's own classifiers.
 #[derive(Debug)]
@@ -124,17 +95,6 @@ impl ClassifyRetry for Patience {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn f24_a_throttled_store_gets_fewer_parts_at_once_and_more_again() {
-        let pace = Pace::new(5);
-        pace.slower();
-        assert_eq!(pace.allowed(), 2);
-        (0..9).for_each(|_| pace.slower());
-        assert_eq!(pace.allowed(), 1);
-        (0..9).for_each(|_| pace.faster());
-        assert_eq!(pace.allowed(), 5);
-    }
 
     #[test]
     fn f29_a_stale_token_is_told_from_other_refusals() {
