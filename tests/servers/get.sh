@@ -25,6 +25,7 @@ TOOLS='etcd-3.4  3.4      etcd,etcdctl              deb_etcd
        moto      5.2.5    moto_server,python        moto
        s3s-fs    0.14.1   s3s-fs                    s3s_fs
        minio     v0.0.0-20260212201848-7aac2a2c5b7c minio go_minio
+       azurite   3.35.0   azurite-blob              azurite
        rclone    1        rclone                    rclone
        kube-apiserver v1.36.3 kube-apiserver    go_kube'
 # Only fetched when named: no test needs the one, and the other takes a quarter of an hour to build.
@@ -204,6 +205,19 @@ make_moto() { # DIRECTORY VERSION
   # shellcheck disable=SC2016 # the script that is written expands it
   printf '#!/bin/sh\nexec "$(dirname "$0")/python" -m moto.server "$@"\n' >"$1/bin/moto_server"
   chmod 755 "$1/bin/moto_server"
+}
+
+make_azurite() { # DIRECTORY VERSION
+  need node "to run Azurite"
+  need npm "to fetch Azurite"
+  # Without its optional parts and install scripts: nothing is compiled, nothing else is run.
+  npm install --prefix "$1" --no-audit --no-fund --ignore-scripts --omit=optional --omit=dev \
+    --fetch-retries 2 --cache "$1/npm-cache" "azurite@$2" || cannot "npm cannot install azurite $2"
+  rm -rf "$1/npm-cache"
+  # shellcheck disable=SC2016 # the script that is written expands it
+  printf '#!/bin/sh\nexec node "$(dirname "$0")/../node_modules/azurite/dist/src/blob/main.js" "$@"\n' \
+    >"$1/bin/azurite-blob"
+  chmod 755 "$1/bin/azurite-blob"
 }
 
 make_s3s_fs() { # DIRECTORY VERSION

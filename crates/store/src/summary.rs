@@ -118,6 +118,11 @@ impl Tally {
         self.crc.update(block);
     }
 
+    /// CRC-64/NVME of what passed.
+    pub(crate) fn crc64nvme(&self) -> u64 {
+        self.crc.finalize()
+    }
+
     /// Whether what passed is what `summary` describes.
     pub(crate) fn check(&self, summary: &Summary) -> Result<(), crate::ErrorKind> {
         let (crc, bytes) = (self.crc.finalize(), self.bytes);

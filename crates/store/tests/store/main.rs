@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 #![allow(clippy::disallowed_methods, clippy::cast_possible_truncation)]
 
+mod azure;
+mod azure_server;
 mod conformance;
 mod credentials;
 mod fake_s3;

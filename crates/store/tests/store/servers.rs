@@ -26,7 +26,7 @@ impl Drop for Server {
 }
 
 /// The program of a fetched server (`tests/servers/get.sh`), whatever its version.
-fn program(server: &str, program: &str) -> Option<PathBuf> {
+pub(crate) fn program(server: &str, program: &str) -> Option<PathBuf> {
     let home = || std::env::var_os("HOME").map(|h| Path::new(&h).join(".cache"));
     let cache = std::env::var_os("LIFEBOAT_CACHE").map(PathBuf::from).or_else(|| {
         let base = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or_else(home)?;
@@ -42,7 +42,7 @@ fn program(server: &str, program: &str) -> Option<PathBuf> {
     found.pop()
 }
 
-fn skip(test: &str, server: &str) {
+pub(crate) fn skip(test: &str, server: &str) {
     let line = format!("skipped {test}: {server} is missing (tests/servers/get.sh {server})");
     println!("{line}");
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
@@ -51,7 +51,7 @@ fn skip(test: &str, server: &str) {
     writeln!(file, "{line}").unwrap();
 }
 
-fn start(mut command: Command, root: tempfile::TempDir, port: u16) -> Server {
+pub(crate) fn start(mut command: Command, root: tempfile::TempDir, port: u16) -> Server {
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     for _ in 0..STARTING_PAUSES_MAX {
         if TcpStream::connect(("127.0.0.1", port)).is_ok() {
@@ -64,7 +64,7 @@ fn start(mut command: Command, root: tempfile::TempDir, port: u16) -> Server {
     panic!("the server never listened");
 }
 
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 

@@ -1,0 +1,58 @@
+//! The HTTP client under the SDK: where every request leaves and every answer arrives.
+//!
+//! Owns what is true of all of them: the store's clock hears each answer, failpoints stand before
+//! and after, and an error never holds an address, because its query may hold a signature.
+
+use super::error::Trouble;
+use crate::clock::StoreClock;
+use crate::error::{causes, one_line};
+use azure_core::http::headers::HeaderName;
+use azure_core::http::{AsyncRawResponse, HttpClient, Request};
+use futures::TryStreamExt as _;
+
+const DATE: HeaderName = HeaderName::from_static("date");
+const AGE: HeaderName = HeaderName::from_static("age");
+
+/// One destination's client.
+#[derive(Debug)]
+pub(super) struct Wire {
+    pub(super) client: reqwest::Client,
+    pub(super) clock: StoreClock,
+}
+
+#[async_trait::async_trait]
+impl HttpClient for Wire {
+    async fn execute_request(&self, request: &Request) -> azure_core::Result<AsyncRawResponse> {
+        #[cfg(debug_assertions)]
+        failpoint::pass(super::failpoints::place(request.method(), request.url()));
+        let answer = self.client.execute_request(request).await.map_err(|e| trouble(&e))?;
+        // The store has acted, and nobody here knows yet.
+        #[cfg(debug_assertions)]
+        failpoint::pass("store.answered");
+        let headers = answer.headers();
+        self.clock.hear(headers.get_optional_str(&DATE), headers.get_optional_str(&AGE));
+        let (status, headers, body) = answer.deconstruct();
+        Ok(AsyncRawResponse::new(status, headers, Box::pin(body.map_err(|e| trouble(&e)))))
+    }
+}
+
+/// What happened, without the address at which it did.
+fn trouble(e: &azure_core::Error) -> azure_core::Error {
+    let http = causes(e).find_map(|cause| cause.downcast_ref::<reqwest::Error>());
+    // Only the client's own errors name the address; what lies beneath them says what happened.
+    let beneath =
+        causes(e).filter(|cause| !cause.is::<reqwest::Error>() && !cause.is::<azure_core::Error>());
+    let cause = beneath.last().map(|cause| one_line(&cause.to_string()));
+    let cause = cause.unwrap_or_else(|| "the exchange broke off".to_owned());
+    if cause.contains("certificate") {
+        return Trouble::Certificate(cause).into_sdk();
+    }
+    let said = match http {
+        Some(http) if http.is_connect() && http.is_timeout() => {
+            format!("no connection within the time limit: {cause}")
+        }
+        Some(http) if http.is_connect() => format!("no connection: {cause}"),
+        _ => cause,
+    };
+    Trouble::Wire(said).into_sdk()
+}
