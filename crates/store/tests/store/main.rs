@@ -3,9 +3,12 @@
 #![allow(clippy::disallowed_methods, clippy::cast_possible_truncation)]
 
 mod azure;
+mod azure_faults;
+mod azure_listing;
 mod azure_server;
 mod conformance;
 mod credentials;
+mod fake_azure;
 mod fake_s3;
 mod fanout;
 mod faults;
@@ -13,5 +16,6 @@ mod listing;
 mod memory;
 mod probe;
 mod real_fanout;
+mod scripted;
 mod servers;
 mod tls;
