@@ -8,11 +8,13 @@
 //! Does not: fetch anything (`tests/servers/get.sh` does), nor judge what the servers answer
 //! (the files in `tests/tests` do).
 
+pub mod azure;
 pub mod binaries;
 pub mod checker;
 pub mod cluster;
 mod error;
 pub mod fault_s3;
+mod http;
 pub mod load;
 pub mod lying_etcd;
 pub mod objects;

@@ -5,14 +5,13 @@
 //! whoever asks; nothing of the caller's environment reaches a server.
 //! Does not: speak S3 beyond making buckets; the tests use the real client.
 
-mod http;
 mod sign;
 
 use crate::Error;
+use crate::http::{Request, send};
 use crate::ports::free_port;
 use crate::process::Server;
 use crate::servers::folder_of;
-use http::{Request, send};
 use sign::sign;
 use std::path::{Path, PathBuf};
 use std::process::Command;

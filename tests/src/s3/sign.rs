@@ -4,8 +4,8 @@
 //! the request has so far is signed; none may be added afterwards.
 //! Does not: sign what is not a test.
 
-use super::http::Request;
 use super::{ACCESS_KEY, REGION, SECRET_KEY};
+use crate::http::Request;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use sha2::{Digest, Sha256};

@@ -4,6 +4,7 @@
 
 mod azure;
 mod azure_faults;
+mod azure_keeping;
 mod azure_listing;
 mod azure_server;
 mod conformance;

@@ -12,29 +12,29 @@ const ANSWER_BYTES_MAX: u64 = 1 << 20;
 
 /// What to ask.
 #[derive(Debug)]
-pub(super) struct Request {
-    pub(super) method: &'static str,
-    pub(super) path: String,
-    pub(super) headers: Vec<(&'static str, String)>,
+pub(crate) struct Request {
+    pub(crate) method: &'static str,
+    pub(crate) path: String,
+    pub(crate) headers: Vec<(&'static str, String)>,
 }
 
 /// What was answered.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Answer {
-    pub(super) status: u16,
-    pub(super) body: String,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) body: String,
 }
 
 impl Request {
-    pub(super) fn get(path: &str) -> Self {
+    pub(crate) fn get(path: &str) -> Self {
         Request { method: "GET", path: path.to_owned(), headers: Vec::new() }
     }
 
-    pub(super) fn put(path: &str) -> Self {
+    pub(crate) fn put(path: &str) -> Self {
         Request { method: "PUT", path: path.to_owned(), headers: Vec::new() }
     }
 
-    pub(super) fn header(&mut self, name: &'static str, value: &str) {
+    pub(crate) fn header(&mut self, name: &'static str, value: &str) {
         self.headers.push((name, value.to_owned()));
     }
 
@@ -48,7 +48,7 @@ impl Request {
 }
 
 /// Sends the request and reads the answer until the server closes.
-pub(super) fn send(port: u16, request: &Request) -> Result<Answer, String> {
+pub(crate) fn send(port: u16, request: &Request) -> Result<Answer, String> {
     let text = exchange(port, &request.text(port)).map_err(|e| e.to_string())?;
     parse(&text).ok_or_else(|| format!("no HTTP answer: {text}"))
 }
