@@ -16,8 +16,8 @@ pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const CA_FILE_BYTES_MAX: u64 = 4 << 20;
 
 /// A client that trusts the certificates of `ca_file` alone, if there is one, and goes through
-/// `proxy`, or else through what the environment names. `silence` is how long an answer may stand
-/// still; the limit of a whole request is set on the request.
+/// `proxy`, or else through what the environment names. `silence` is how long nothing may come, so
+/// no shorter than the slowest request takes to send; the limit of a whole request is set on it.
 pub(crate) fn client(
     ca_file: Option<&Path>,
     proxy: Option<&Endpoint>,

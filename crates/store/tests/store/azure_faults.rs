@@ -1,12 +1,13 @@
 //! Lost answers, refusals, storms and lies of Azure, from a scripted server.
 
 use crate::fake_azure::{FakeAzure, Quirks, Reply, expired, fake_with, refusal, refusal_with};
+use crate::tls::{is_told, private_server};
 use bytes::Bytes;
 use futures::StreamExt;
 use lifeboat_store::conformance::{Extent, noise, run};
 use lifeboat_store::{
-    AzureDestination, CredentialsProblem, Destination, ErrorKind, Keeping, Result, StoreError,
-    Stored, Summary, read_back, read_small,
+    AzureDestination, CredentialsProblem, Destination, Endpoint, ErrorKind, Keeping, Result,
+    StoreError, Stored, Summary, read_back, read_small,
 };
 use std::time::{Duration, Instant};
 
@@ -420,10 +421,65 @@ async fn f25_nobody_listening_where_azure_should_be_is_transient() {
     let url = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
     let mut settings = fake.settings(&dir);
-    settings.endpoint_url = lifeboat_store::Endpoint::parse(&url).ok();
+    settings.endpoint_url = Endpoint::parse(&url).ok();
     settings.attempts = 1;
     let error = AzureDestination::open(settings).await.unwrap().head("key").await.unwrap_err();
     is_transient(&error);
     assert!(error.to_string().contains("no connection: "), "{error}");
     assert!(error.to_string().contains("refused"), "{error}");
+}
+
+#[tokio::test]
+async fn only_the_ca_file_makes_a_private_server_of_azures_language_trusted() {
+    let (url, certificate) = private_server();
+    let (fake, dir) = (FakeAzure::start(Quirks::default()).await, tempfile::tempdir().unwrap());
+    let mut settings = fake.settings(&dir);
+    settings.endpoint_url = Endpoint::parse(&url).ok();
+    let began = Instant::now();
+    let stranger = AzureDestination::open(settings.clone()).await.unwrap();
+    is_told(&stranger.head("key").await.unwrap_err());
+    assert!(began.elapsed() < Duration::from_millis(900), "it is not tried again");
+
+    let path = dir.path().join("ca.pem");
+    std::fs::write(&path, certificate).unwrap();
+    settings.ca_file = Some(path.clone());
+    let trusted = AzureDestination::open(settings.clone()).await.unwrap();
+    assert_eq!(trusted.head("key").await.unwrap(), None);
+    std::fs::write(&path, "nonsense").unwrap();
+    let error = AzureDestination::open(settings).await.err().unwrap();
+    assert!(matches!(error.kind(), ErrorKind::Config { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn azure_is_reached_through_the_proxy_of_the_settings() {
+    let (fake, dir) = (FakeAzure::start(Quirks::default()).await, tempfile::tempdir().unwrap());
+    let mut settings = fake.settings(&dir);
+    settings.endpoint_url = Endpoint::parse("http://azure.invalid").ok();
+    settings.proxy = Endpoint::parse(&fake.url).ok();
+    let destination = AzureDestination::open(settings).await.unwrap();
+    put(&destination, b"x").await.unwrap();
+    assert_eq!(fake.objects(), ["some/prefix/key"]);
+}
+
+/// A name that the URL has to quote is one name to the store, whoever quotes it.
+#[tokio::test]
+async fn odd_names_arrive_as_they_are() {
+    let (fake, destination, _dir) = fake().await;
+    let key = "a b/%2F+ü&?#1";
+    destination.put_new(key, "x".into(), &Keeping::default()).await.unwrap();
+    assert_eq!(fake.objects(), ["some/prefix/a b/%2F+ü&?#1"]);
+    assert_eq!(destination.list("a b/").await.unwrap()[0].key, key);
+    assert_eq!(
+        fake.look(|state| state.last_path()),
+        "/backups/some/prefix/a%20b/%252F+%C3%BC&%3F%231"
+    );
+}
+
+/// An answer that comes late is waited for.
+#[tokio::test]
+async fn f25_a_late_answer_of_azure_is_waited_for() {
+    let (fake, destination, _dir) = fake().await;
+    fake.fail("put", 1, true, Reply::Late);
+    assert!(!put(&destination, b"x").await.unwrap().existed);
+    assert_eq!(fake.count("put"), 1);
 }

@@ -63,6 +63,8 @@ pub(crate) struct State {
     objects: BTreeMap<String, Object>,
     blocks: BTreeMap<String, BTreeMap<String, Vec<u8>>>,
     writes: u64,
+    /// The path of the last object that was put, as it came.
+    last_path: String,
     /// Every request: what it was, its query and its headers.
     asked: Vec<(String, BTreeMap<String, String>, BTreeMap<String, String>)>,
 }
@@ -149,6 +151,10 @@ impl Store for State {
 }
 
 impl State {
+    pub(crate) fn last_path(&self) -> String {
+        self.last_path.clone()
+    }
+
     fn describe(&self, object: &Object) -> Vec<(&'static str, String)> {
         let mut headers = vec![
             ("etag", format!("\"{}\"", object.version)),
@@ -208,6 +214,7 @@ impl State {
 
     fn put(&mut self, request: &Request) -> Reply {
         assert_eq!(request.headers["x-ms-blob-type"], "BlockBlob");
+        self.last_path.clone_from(&request.path);
         if !State::is_whole(request) {
             return refusal(400, "Crc64Mismatch");
         }

@@ -1,13 +1,13 @@
 //! A server whose certificate no system trusts.
 
 use crate::servers;
-use lifeboat_store::{Checksum, Destination, ErrorKind, S3Destination};
+use lifeboat_store::{Checksum, Destination, ErrorKind, S3Destination, StoreError};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::sync::Arc;
 
-/// Answers every HEAD with 404; ends with the test process.
+/// Answers everything with 404; ends with the test process.
 fn serve(listener: &TcpListener, config: &Arc<rustls::ServerConfig>) {
     for stream in listener.incoming() {
         let connection = rustls::ServerConnection::new(config.clone()).unwrap();
@@ -22,8 +22,8 @@ fn serve(listener: &TcpListener, config: &Arc<rustls::ServerConfig>) {
     }
 }
 
-#[tokio::test]
-async fn only_the_ca_file_makes_a_private_server_trusted() {
+/// Its address, and its certificate as text.
+pub(crate) fn private_server() -> (String, String) {
     let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
     let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -36,18 +36,28 @@ async fn only_the_ca_file_makes_a_private_server_trusted() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("https://localhost:{}", listener.local_addr().unwrap().port());
     std::thread::spawn(move || serve(&listener, &Arc::new(config)));
+    (url, made.cert.pem())
+}
+
+pub(crate) fn is_told(error: &StoreError) {
+    assert!(matches!(error.kind(), ErrorKind::Config { .. }), "{error:?}");
+    assert!(error.to_string().contains("certificate"), "{error}");
+    assert!(error.hint().unwrap().contains("ca_file"));
+}
+
+#[tokio::test]
+async fn only_the_ca_file_makes_a_private_server_trusted() {
+    let (url, certificate) = private_server();
 
     let mut settings = servers::settings(&url, Checksum::Full);
     settings.attempts = 1;
     let stranger = S3Destination::open(settings.clone()).await.unwrap();
     let error = stranger.head("key").await.unwrap_err();
-    assert!(matches!(error.kind(), ErrorKind::Config { .. }), "{error:?}");
-    assert!(error.to_string().contains("certificate"), "{error}");
-    assert!(error.hint().unwrap().contains("ca_file"));
+    is_told(&error);
 
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("ca.pem");
-    std::fs::write(&path, made.cert.pem()).unwrap();
+    std::fs::write(&path, certificate).unwrap();
     settings.ca_file = Some(path.clone());
     let trusted = S3Destination::open(settings.clone()).await.unwrap();
     assert_eq!(trusted.head("key").await.unwrap(), None);
