@@ -25,6 +25,7 @@ TOOLS='etcd-3.4  3.4      etcd,etcdctl              deb_etcd
        moto      5.2.5    moto_server,python        moto
        s3s-fs    0.14.1   s3s-fs                    s3s_fs
        minio     v0.0.0-20260212201848-7aac2a2c5b7c minio go_minio
+       azurite   3.35.0   azurite-blob              azurite
        rclone    1        rclone                    rclone
        fake-gcs-server v1.56.1 fake-gcs-server  go_fake_gcs
        azurite   3.35.0   azurite-blob              azurite

@@ -8,6 +8,7 @@
 //! Does not: fetch anything (`tests/servers/get.sh` does), nor judge what the servers answer
 //! (the files in `tests/tests` do).
 
+pub mod azure;
 pub mod binaries;
 pub mod checker;
 pub mod cluster;

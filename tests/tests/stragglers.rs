@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "functions that tests share are not seen as tests")]
 
-use lifeboat_tests::fault_s3::{Effect, Fault, Operation, Rule};
+use lifeboat_tests::fault_front::{Effect, Fault, Operation, Rule};
 use lifeboat_tests::skips::or_skip;
 use lifeboat_tests::store_scene::{Place, StoreScene, files};
 use rustix::process::{Pid, Signal, kill_process};

@@ -4,6 +4,11 @@
 //! them includes no checksum of the whole, so that a look that has to tell same from other reads
 //! the object.
 //!
+//! Permissions: reading and listing `…/blobs/read` (in a SAS `r`, `l`), writing `…/blobs/write` (`c`,
+//! `w`), deleting `…/blobs/delete` (`d`). Tags become tags of the blob index, which need
+//! `…/blobs/tags/write` as well (`t`), and a lock needs that of immutability policies (`i`), in a
+//! container with support for them by version.
+//!
 //! Does not: create containers, change policies or lifecycle rules, or touch versions and snapshots
 //! of blobs.
 

@@ -228,8 +228,8 @@ impl AzureSettings {
 /// Who asks a container. Files are read again when they change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AzureCredentials {
-    /// Entra: a workload identity, a client secret or certificate of the environment, the
-    /// machine's managed identity; the first of them that there is.
+    /// Entra: a workload identity, a client secret of the environment, the machine's managed
+    /// identity; the first of them that there is.
     Chain {
         /// The identity, where the machine or the pod has several.
         client_id: Option<String>,

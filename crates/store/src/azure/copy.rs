@@ -172,7 +172,9 @@ impl<'a> Source<'a> {
 fn not_moved(into: &Container, e: &Error) -> ErrorKind {
     match into.kind(e, WRITE) {
         // `CannotVerifyCopySource`, with the status of the source's refusal.
-        ErrorKind::Rejected { answer } if is_of_source(&answer) => {
+        ErrorKind::Denied { answer, .. } | ErrorKind::Rejected { answer }
+            if is_of_source(&answer) =>
+        {
             ErrorKind::Denied { verb: READ, answer }
         }
         ErrorKind::AlreadyExists => ErrorKind::Corrupt {

@@ -53,9 +53,9 @@ pub(super) enum Trouble {
     /// There was no exchange, or half of one; the words hold no address.
     #[error("{0}")]
     Wire(String),
-    /// The server is not the one that it should be.
-    #[error("{0}")]
-    Certificate(String),
+    /// What no waiting mends: the server is not the one that it should be.
+    #[error("{said}")]
+    Config { said: String, hint: &'static str },
     /// There is nothing to sign with.
     #[error("{said}")]
     Credentials { problem: CredentialsProblem, said: String },
@@ -65,7 +65,7 @@ impl Trouble {
     pub(super) fn into_sdk(self) -> Error {
         let kind = match &self {
             Trouble::Late | Trouble::Wire(_) => SdkKind::Io,
-            Trouble::Certificate(_) => SdkKind::Connection,
+            Trouble::Config { .. } => SdkKind::Connection,
             Trouble::Credentials { .. } => SdkKind::Credential,
         };
         Error::new(kind, self)
@@ -88,10 +88,7 @@ pub(super) fn kind(container: &str, e: &Error, verb: &'static str) -> ErrorKind 
         (Some(Trouble::Credentials { problem, said }), _) => {
             ErrorKind::Credentials { problem: *problem, said: said.clone() }
         }
-        (Some(Trouble::Certificate(cause)), _) => {
-            let said = format!("the server's certificate is not trusted: {cause}");
-            ErrorKind::Config { said, hint: "name its authority in ca_file" }
-        }
+        (Some(Trouble::Config { said, hint }), _) => ErrorKind::Config { said: said.clone(), hint },
         (Some(trouble), _) => ErrorKind::Transient { said: trouble.to_string() },
         (None, SdkKind::HttpResponse { raw_response: Some(raw), .. }) => {
             refused(container, verb, raw)

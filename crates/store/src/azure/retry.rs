@@ -105,11 +105,11 @@ impl Policy for Patience {
     }
 }
 
-/// Whether a failure without an answer may pass. A certificate does not get better by waiting.
+/// Whether a failure without an answer may pass.
 fn may_pass(e: &azure_core::Error) -> bool {
     match Trouble::of(e) {
         Some(Trouble::Late | Trouble::Wire(_)) => true,
-        Some(Trouble::Certificate(_) | Trouble::Credentials { .. }) => false,
+        Some(Trouble::Config { .. } | Trouble::Credentials { .. }) => false,
         None => matches!(e.kind(), ErrorKind::Connection | ErrorKind::Io),
     }
 }

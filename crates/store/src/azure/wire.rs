@@ -4,8 +4,9 @@
 //! and after, and an error never holds an address, because its query may hold a signature.
 
 use super::error::Trouble;
+use crate::ErrorKind;
 use crate::clock::StoreClock;
-use crate::error::{causes, one_line};
+use crate::error::causes;
 use azure_core::http::headers::HeaderName;
 use azure_core::http::{AsyncRawResponse, HttpClient, Request};
 use futures::TryStreamExt as _;
@@ -36,23 +37,15 @@ impl HttpClient for Wire {
     }
 }
 
-/// What happened, without the address at which it did.
+/// What happened, without the address at which it did: the client's own words name it, those of
+/// what lies beneath do not.
 fn trouble(e: &azure_core::Error) -> azure_core::Error {
     let http = causes(e).find_map(|cause| cause.downcast_ref::<reqwest::Error>());
-    // Only the client's own errors name the address; what lies beneath them says what happened.
-    let beneath =
-        causes(e).filter(|cause| !cause.is::<reqwest::Error>() && !cause.is::<azure_core::Error>());
-    let cause = beneath.last().map(|cause| one_line(&cause.to_string()));
-    let cause = cause.unwrap_or_else(|| "the exchange broke off".to_owned());
-    if cause.contains("certificate") {
-        return Trouble::Certificate(cause).into_sdk();
-    }
-    let said = match http {
-        Some(http) if http.is_connect() && http.is_timeout() => {
-            format!("no connection within the time limit: {cause}")
-        }
-        Some(http) if http.is_connect() => format!("no connection: {cause}"),
-        _ => cause,
+    let explained = http.filter(|http| std::error::Error::source(http).is_some());
+    let trouble = match explained.map(crate::http::failure) {
+        Some(ErrorKind::Config { said, hint }) => Trouble::Config { said, hint },
+        Some(kind) => Trouble::Wire(kind.to_string()),
+        None => Trouble::Wire("the exchange broke off".to_owned()),
     };
-    Trouble::Wire(said).into_sdk()
+    trouble.into_sdk()
 }

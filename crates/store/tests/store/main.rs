@@ -3,9 +3,13 @@
 #![allow(clippy::disallowed_methods, clippy::cast_possible_truncation)]
 
 mod azure;
+mod azure_faults;
+mod azure_keeping;
+mod azure_listing;
 mod azure_server;
 mod conformance;
 mod credentials;
+mod fake_azure;
 mod fake_gcs;
 mod fake_s3;
 mod fanout;

@@ -23,7 +23,7 @@ fn serve(listener: &TcpListener, config: &Arc<rustls::ServerConfig>) {
 }
 
 /// Its address, and its certificate as text.
-fn private_server() -> (String, String) {
+pub(crate) fn private_server() -> (String, String) {
     let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
     let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -39,7 +39,7 @@ fn private_server() -> (String, String) {
     (url, made.cert.pem())
 }
 
-fn is_told(error: &StoreError) {
+pub(crate) fn is_told(error: &StoreError) {
     assert!(matches!(error.kind(), ErrorKind::Config { .. }), "{error:?}");
     assert!(error.to_string().contains("certificate"), "{error}");
     assert!(error.hint().unwrap().contains("ca_file"));
