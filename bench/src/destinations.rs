@@ -1,4 +1,4 @@
-//! Five destinations at once: three that are well, one behind a very slow link, and one that is dead.
+//! Five destinations at once: S3, Google's and Azure's that are well, one behind a very slow link, and one that is dead.
 //!
 //! Whether the slow one harms the others is told by the time after which each of the others had its
 //! copy, artifact and manifest, read back: with the slow one and without it, in the same rounds. The
@@ -16,6 +16,8 @@ use crate::results::{Setting, Staged};
 use crate::scenes::Stage;
 use crate::statistics::Spread;
 use crate::table::{Table, mib, number, spread, times};
+use lifeboat_tests::azure::{ACCOUNT, ACCOUNT_KEY, AzureServer};
+use lifeboat_tests::gcs::GcsServer;
 use lifeboat_tests::ports::free_port;
 use lifeboat_tests::s3::{ACCESS_KEY, Bucket, REGION, S3Kind, S3Server, SECRET_KEY};
 use serde::{Deserialize, Serialize};
@@ -92,11 +94,23 @@ impl Stage {
         let link =
             Link::open(store.port(), rate).map_err(Error::io("open", Path::new("a link")))?;
         let dead = format!("http://127.0.0.1:{}", free_port()?);
+        let (google, azure) = (GcsServer::start()?, AzureServer::start()?);
+        google.create_bucket(BUCKET)?;
+        azure.create_container(BUCKET)?;
         self.work.clear()?;
+        durable::write_new(&self.work.path("keys/azure"), ACCOUNT_KEY.as_bytes())?;
         let mut all = vec![
-            directory("one"),
-            directory("two"),
             bucket("s3", "well", &store.endpoint()),
+            format!(
+                "[destinations.google]\nurl = \"gs://{BUCKET}/etcd\"\nendpoint = \"{}\"\n\
+                 credentials = \"none\"\n",
+                google.endpoint()
+            ),
+            format!(
+                "[destinations.azure]\nurl = \"az://{ACCOUNT}/{BUCKET}/etcd\"\nendpoint = \"{}\"\n\
+                 account_key_file = \"keys/azure\"\n",
+                azure.endpoint()
+            ),
             bucket("dead", "dead", &dead),
         ];
         if is_slowed {
@@ -127,10 +141,6 @@ fn configuration(destinations: &[String]) -> String {
         .chain([after])
         .collect::<Vec<_>>()
         .join("\n")
-}
-
-fn directory(name: &str) -> String {
-    format!("[destinations.{name}]\nurl = \"file:backups/{name}\"\n")
 }
 
 fn bucket(name: &str, prefix: &str, endpoint: &str) -> String {
@@ -175,7 +185,7 @@ pub(crate) fn table(scene: &Destinations) -> String {
     ];
     let mut table = Table::new(titles.map(str::to_owned));
     for (name, runs, multiple) in [
-        ("three that are well, one dead", &scene.without, "1×".to_owned()),
+        ("three clouds that are well, one dead", &scene.without, "1×".to_owned()),
         ("the same and one at 1 MB/s", &scene.with, times(harm(scene))),
     ] {
         let of = |value: fn(&Copied) -> f64| spread(Spread::of(runs.iter().map(value)), number);
