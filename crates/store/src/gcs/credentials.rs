@@ -26,13 +26,17 @@ const RENEWAL_GRACE: Duration = Duration::from_secs(30);
 const FILE_BYTES_MAX: u64 = 1 << 20;
 /// Names the file of Google's own chain.
 const CHAIN_FILE: &str = "GOOGLE_APPLICATION_CREDENTIALS";
+/// Where it is otherwise, if it is, below the home directory.
+const CHAIN_FILE_AT_HOME: &str = ".config/gcloud/application_default_credentials.json";
+/// How long a token may take to come: outside of Google's cloud nobody refuses, nor answers.
+const TOKEN_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Where the credentials come from.
 #[derive(Debug)]
 enum Source {
     Nobody,
     File(PathBuf),
-    /// With the file that the environment names, if it does.
+    /// With the file of it, if there is one; else it asks the machine's metadata server.
     Chain(Option<PathBuf>),
 }
 
@@ -64,7 +68,7 @@ impl Identity {
         let source = match &settings.credentials_file {
             _ if settings.anonymous => Source::Nobody,
             Some(path) => Source::File(path.clone()),
-            None => Source::Chain(std::env::var_os(CHAIN_FILE).map(PathBuf::from)),
+            None => Source::Chain(chain_file()),
         };
         Identity { source, state: Mutex::default() }
     }
@@ -74,10 +78,16 @@ impl Identity {
         let Some((kept, _)) = self.current()? else {
             return Ok(HeaderMap::new());
         };
-        match kept.headers(Default::default()).await {
-            Ok(CacheableResource::New { data, .. }) => Ok(data),
-            Ok(CacheableResource::NotModified) => Ok(HeaderMap::new()),
-            Err(e) => Err(credentials(&e)),
+        let is_bare = matches!(self.source, Source::Chain(None));
+        match tokio::time::timeout(TOKEN_TIMEOUT, kept.headers(Default::default())).await {
+            Ok(Ok(CacheableResource::New { data, .. })) => Ok(data),
+            Ok(Ok(CacheableResource::NotModified)) => Ok(HeaderMap::new()),
+            Ok(Err(e)) if is_bare && is_unreachable(&e) => Err(missing(NOT_FOUND.to_owned())),
+            Ok(Err(e)) => Err(credentials(&e)),
+            Err(_) if is_bare => Err(missing(NOT_FOUND.to_owned())),
+            Err(_) => {
+                Err(ErrorKind::Transient { said: "the credentials did not come in time".into() })
+            }
         }
     }
 
@@ -128,6 +138,27 @@ impl Identity {
     }
 }
 
+const NOT_FOUND: &str = "there is no file of them, and no metadata server answers on this machine";
+
+/// The file of Google's chain, where it looks for it.
+fn chain_file() -> Option<PathBuf> {
+    if let Some(named) = std::env::var_os(CHAIN_FILE) {
+        return Some(PathBuf::from(named));
+    }
+    let home = PathBuf::from(std::env::var_os("HOME")?);
+    Some(home.join(CHAIN_FILE_AT_HOME)).filter(|path| path.exists())
+}
+
+/// Whether nobody was there to be asked.
+fn is_unreachable(e: &(dyn std::error::Error + 'static)) -> bool {
+    let mut exchanges = crate::error::causes(e).filter_map(|e| e.downcast_ref::<reqwest::Error>());
+    exchanges.any(|e| e.is_connect() || e.is_timeout())
+}
+
+fn missing(said: String) -> ErrorKind {
+    ErrorKind::Credentials { problem: CredentialsProblem::Missing, said }
+}
+
 fn contents(path: &Path) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     std::fs::File::open(path)?.take(FILE_BYTES_MAX).read_to_end(&mut bytes)?;
@@ -137,10 +168,8 @@ fn contents(path: &Path) -> std::io::Result<Vec<u8>> {
 /// The credentials that a file of Google's format describes.
 fn described(path: &Path) -> Result<Credentials, ErrorKind> {
     let shown = path.display();
-    let bytes = contents(path).map_err(|e| ErrorKind::Credentials {
-        problem: CredentialsProblem::Missing,
-        said: format!("the file {shown} cannot be read: {e}"),
-    })?;
+    let bytes =
+        contents(path).map_err(|e| missing(format!("the file {shown} cannot be read: {e}")))?;
     // The reason of the parser could show a piece of a key.
     let json: serde_json::Value = serde_json::from_slice(&bytes)
         .map_err(|_| unusable(&format!("the file {shown} is not JSON")))?;
@@ -200,7 +229,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn f29_i11_a_file_that_is_no_credentials_is_told_without_its_words() {
+    async fn f29_i23_a_file_that_is_no_credentials_is_told_without_its_words() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("google.json");
         let said = || of(&path).current().unwrap_err();

@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn i11_a_key_is_32_bytes_and_never_shown() {
+    fn i23_a_key_is_32_bytes_and_never_shown() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("key");
         for bad in ["", "?", "AAAA"] {

@@ -172,7 +172,7 @@ pub(super) fn check(
         match &info.sse {
             Some(Sse::Customer { key_file }) if key_file == file => {}
             found => {
-                same("customer_key_file", "a key of the customer's own", &shown(found.as_ref()))?
+                same("customer_key_file", "a key of the customer's own", &shown(found.as_ref()))?;
             }
         }
     }

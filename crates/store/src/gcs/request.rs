@@ -141,9 +141,9 @@ impl Bucket {
         let credentials = self.identity.headers().await.map_err(Refusal::of)?;
         failpoint::pass(place);
         let sent = request.headers(credentials).send().await;
+        let response = sent.map_err(|e| Refusal::of(failure(&e)))?;
         // The store has acted, and nobody here knows yet.
         failpoint::pass("store.answered");
-        let response = sent.map_err(|e| Refusal::of(failure(&e)))?;
         let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
         self.clock.hear(header("date"), header("age"));
         Ok(response)

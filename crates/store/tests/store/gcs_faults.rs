@@ -130,6 +130,22 @@ async fn f23_a_chunk_of_which_the_store_keeps_half_is_sent_on() {
     }
 }
 
+/// A source that breaks: neither a dropped upload nor one with another summary publishes anything.
+#[tokio::test]
+async fn f23_i03_what_is_not_completed_is_never_published() {
+    let (fake, destination) = fake().await;
+    let (bytes, keeping) = (noise(LARGE), Keeping::default());
+    let mut dropped = destination.create("key", &keeping, Default::default()).await.unwrap();
+    dropped.write(bytes.clone()).await.unwrap();
+    drop(dropped);
+    let mut other = destination.create("key", &keeping, Default::default()).await.unwrap();
+    other.write(bytes.clone()).await.unwrap();
+    let error = other.complete(&Summary::of(&bytes[1..])).await.unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::Corrupt { .. }), "{error}");
+    assert_eq!((fake.count("last"), fake.objects().len()), (0, 0));
+    assert_eq!(fake.sessions(), 1, "that of the dropped one, which ends by itself");
+}
+
 #[tokio::test]
 async fn f27_a_store_that_takes_bytes_back_ends_the_upload() {
     let (fake, destination) = fake().await;
@@ -160,7 +176,7 @@ async fn f27_garbage_within_a_200_is_no_success() {
 }
 
 #[tokio::test]
-async fn f28_i02_a_key_that_is_taken_meanwhile_is_left_as_it_is() {
+async fn f28_i04_a_key_that_is_taken_meanwhile_is_left_as_it_is() {
     let (fake, destination) = fake().await;
     let bytes = noise(LARGE);
     let keeping = Keeping::default();
@@ -379,7 +395,7 @@ async fn i17_the_kept_checksum_proves_a_copy_without_reading_it() {
 }
 
 #[tokio::test]
-async fn f30_i05_every_denied_permission_is_named() {
+async fn f30_every_denied_permission_is_named() {
     let (fake, destination) = fake().await;
     let other = GcsDestination::open(servers::gcs_settings(&fake.url)).await.unwrap();
     put(&other, &"x".into()).await.unwrap();
