@@ -28,7 +28,6 @@ TOOLS='etcd-3.4  3.4      etcd,etcdctl              deb_etcd
        azurite   3.35.0   azurite-blob              azurite
        rclone    1        rclone                    rclone
        fake-gcs-server v1.56.1 fake-gcs-server  go_fake_gcs
-       azurite   3.35.0   azurite-blob              azurite
        kube-apiserver v1.36.3 kube-apiserver    go_kube'
 # Only fetched when named: no test needs the one, and the other takes a quarter of an hour to build.
 ON_DEMAND='kube-apiserver rclone'

@@ -316,11 +316,12 @@ async fn conditions(
         Ok(Some(false)) => {
             let what = "the store takes bytes that do not fit their checksum";
             probe.weak(Trial::Checksum, what, "keep read_back = \"full\" for it");
-            // It may not be deleted where nothing may be; then the bucket's lifecycle has to.
-            let _ = destination.delete(&altered).await;
         }
         Err(e) => probe.failed(Trial::Checksum, e),
     }
+    // A store may refuse and keep it all the same. Where nothing may be deleted, this may not either;
+    // then the bucket's lifecycle has to.
+    let _ = destination.delete(&altered).await;
     match store.begins_parts(&format!("{key}-parts")).await {
         Ok(()) => probe.good(Trial::Parts, "multipart"),
         Err(e) if e.operation() == Operation::CleanUp => {
