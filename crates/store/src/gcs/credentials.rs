@@ -236,7 +236,7 @@ mod tests {
         let missing = CredentialsProblem::Missing;
         assert!(matches!(said(), ErrorKind::Credentials { problem, .. } if problem == missing));
         for bad in ["CANARY", "{\"type\":\"robot\",\"private_key\":\"CANARY\"}", &user("")[..60]] {
-            std::fs::write(&path, bad).unwrap();
+            durable::replace(&path, bad.as_bytes()).unwrap();
             let said = format!("{:?}", said());
             assert!(said.contains("google.json") && !said.contains("CANARY"), "{said}");
         }

@@ -86,10 +86,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("key");
         for bad in ["", "?", "AAAA"] {
-            std::fs::write(&path, bad).unwrap();
+            durable::replace(&path, bad.as_bytes()).unwrap();
             assert!(matches!(CustomerKey::read(&path), Err(ErrorKind::Config { .. })), "{bad:?}");
         }
-        std::fs::write(&path, format!("{}\n", BASE64.encode([7; 32]))).unwrap();
+        durable::replace(&path, format!("{}\n", BASE64.encode([7; 32])).as_bytes()).unwrap();
         let key = CustomerKey::read(&path).unwrap();
         assert_eq!(key.bytes(), [7; 32]);
         assert_eq!(key.print, BASE64.encode(Sha256::digest([7; 32])));

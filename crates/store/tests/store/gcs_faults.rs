@@ -452,43 +452,41 @@ async fn f30_a_session_that_cannot_be_cancelled_is_named_without_its_address() {
     is_plain(&error);
 }
 
+fn is_config(kind: &ErrorKind) -> bool {
+    matches!(kind, ErrorKind::Config { .. })
+}
+
+fn is_transient(kind: &ErrorKind) -> bool {
+    matches!(kind, ErrorKind::Transient { .. })
+}
+
+fn is_credentials(kind: &ErrorKind, wanted: CredentialsProblem) -> bool {
+    matches!(kind, ErrorKind::Credentials { problem, .. } if *problem == wanted)
+}
+
 #[tokio::test]
 async fn f30_f31_f40_every_refusal_has_its_kind() {
     type Fits = fn(&ErrorKind) -> bool;
-    let is = |wanted: CredentialsProblem| move |k: &ErrorKind| matches!(k, ErrorKind::Credentials { problem, .. } if *problem == wanted);
-    let invalid = is(CredentialsProblem::Invalid);
-    let cases: Vec<(u16, &str, &str, Box<dyn Fn(&ErrorKind) -> bool>)> = vec![
-        (401, "authError", "Invalid Credentials", Box::new(invalid)),
-        (401, "required", "The token has expired", Box::new(is(CredentialsProblem::Expired))),
-        (
-            404,
-            "notFound",
-            "The specified bucket does not exist.",
-            fits(|k| matches!(k, ErrorKind::BucketMissing { .. })),
-        ),
-        (403, "userRateLimitExceeded", "slow", fits(|k| matches!(k, ErrorKind::Transient { .. }))),
-        (
-            400,
-            "invalid",
-            "Invalid storage class X",
-            fits(|k| matches!(k, ErrorKind::Config { .. })),
-        ),
-        (400, "invalid", "Retention is not on", fits(|k| matches!(k, ErrorKind::Config { .. }))),
-        (400, "invalid", "Cloud KMS key is wrong", fits(|k| matches!(k, ErrorKind::Config { .. }))),
-        (
-            400,
-            "userProjectMissing",
-            "Bucket is requester pays",
-            fits(|k| matches!(k, ErrorKind::Config { .. })),
-        ),
-        (301, "moved", "elsewhere", fits(|k| matches!(k, ErrorKind::Config { .. }))),
-        (501, "notImplemented", "no", fits(|k| matches!(k, ErrorKind::Config { .. }))),
-        (503, "backendError", "later", fits(|k| matches!(k, ErrorKind::Transient { .. }))),
-        (418, "teapot", "short and stout", fits(|k| matches!(k, ErrorKind::Rejected { .. }))),
+    let cases: [(u16, &str, &str, Fits); 12] = [
+        (401, "authError", "Invalid Credentials", |k| {
+            is_credentials(k, CredentialsProblem::Invalid)
+        }),
+        (401, "required", "The token has expired", |k| {
+            is_credentials(k, CredentialsProblem::Expired)
+        }),
+        (404, "notFound", "The specified bucket does not exist.", |k| {
+            matches!(k, ErrorKind::BucketMissing { .. })
+        }),
+        (403, "userRateLimitExceeded", "slow", is_transient),
+        (400, "invalid", "Invalid storage class X", is_config),
+        (400, "invalid", "Retention is not on", is_config),
+        (400, "invalid", "Cloud KMS key is wrong", is_config),
+        (400, "userProjectMissing", "Bucket is requester pays", is_config),
+        (301, "moved", "elsewhere", is_config),
+        (501, "notImplemented", "no", is_config),
+        (503, "backendError", "later", is_transient),
+        (418, "teapot", "short and stout", |k| matches!(k, ErrorKind::Rejected { .. })),
     ];
-    fn fits(f: Fits) -> Box<dyn Fn(&ErrorKind) -> bool> {
-        Box::new(f)
-    }
     for (status, reason, message, fits) in cases {
         let (fake, destination) = fake().await;
         fake.fail("list", ALWAYS, false, refusal(status, reason, message));
