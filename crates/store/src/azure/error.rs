@@ -182,6 +182,8 @@ fn by_subject(verb: &'static str, code: &str, answer: Answer) -> ErrorKind {
     let about = |word: &str| code.contains(word);
     match answer.status {
         Some(403) => ErrorKind::Denied { verb, answer },
+        // Somebody holds the blob with a lease.
+        Some(409 | 412) if about("Lease") => ErrorKind::Conflict { answer },
         Some(409) if about("Immutab") => ErrorKind::Denied { verb, answer },
         Some(400 | 409) if about("Immutab") => setting(
             "lock",

@@ -147,8 +147,8 @@ async fn f31_a_missing_container_and_a_missing_file_are_named() {
 /// What an upload left that was killed neither shows nor stands in the way of the next one, large
 /// or small.
 #[tokio::test]
-async fn f38_blocks_of_a_killed_upload_to_azure_are_in_nobodys_way() {
-    let test = "f38_blocks_of_a_killed_upload_to_azure_are_in_nobodys_way";
+async fn blocks_of_a_killed_upload_to_azure_are_in_nobodys_way() {
+    let test = "blocks_of_a_killed_upload_to_azure_are_in_nobodys_way";
     let Some(azurite) = azurite(test).await else { return };
     let destination = AzureDestination::open(azurite.settings()).await.unwrap();
     let bytes = noise(600_000);

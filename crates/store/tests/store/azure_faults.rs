@@ -335,6 +335,7 @@ async fn f30_f31_f40_every_refusal_of_azure_has_its_kind() {
         (301, "Moved", |k| matches!(k, ErrorKind::Config { .. })),
         (400, "InvalidHeaderValue", |k| matches!(k, ErrorKind::Config { .. })),
         (501, "NotImplemented", |k| matches!(k, ErrorKind::Config { .. })),
+        (412, "LeaseIdMissing", |k| matches!(k, ErrorKind::Conflict { .. })),
         (503, "ServerBusy", |k| matches!(k, ErrorKind::Transient { .. })),
         (418, "Teapot", |k| matches!(k, ErrorKind::Rejected { .. })),
     ];
@@ -375,7 +376,7 @@ async fn f40_azure_tells_both_clocks_when_they_differ() {
 
 /// To explain a wrong signature the store repeats what it signed: every header, a key included.
 #[tokio::test]
-async fn i12_what_azure_signed_to_compare_is_never_repeated() {
+async fn i23_what_azure_signed_to_compare_is_never_repeated() {
     let (fake, destination, _dir) = fake().await;
     let detail = "<AuthenticationErrorDetail>The MAC signature found in the HTTP request 'CANARY' \
         is not the same as any computed signature. Server used following string to sign: 'GET\n\n\

@@ -127,7 +127,7 @@ async fn a_customers_key_travels_with_content_and_with_nothing_else() {
 #[tokio::test]
 async fn an_encryption_scope_is_asked_for_and_looked_for() {
     let with_scope = |settings: &mut AzureSettings, _: &std::path::Path| {
-        settings.encryption_scope = Some("tenant".into())
+        settings.encryption_scope = Some("tenant".into());
     };
     for keeps in [true, false] {
         let (fake, destination, _dir) =
