@@ -2,7 +2,7 @@
 
 use crate::destination::{Location, Sse};
 use crate::layers::nearest;
-use crate::{ByTier, Destination, Pipeline, STAGES, TIERS};
+use crate::{ByTier, Destination, Pipeline, STAGES, TIERS, lock_span};
 
 /// One broken rule.
 pub(crate) struct Problem {
@@ -15,11 +15,11 @@ pub(crate) struct Problem {
 }
 
 impl Problem {
-    fn new(key: impl Into<String>, text: impl Into<String>) -> Self {
+    pub(crate) fn new(key: impl Into<String>, text: impl Into<String>) -> Self {
         Problem { key: key.into(), text: text.into(), hint: None }
     }
 
-    fn hint(mut self, hint: impl Into<String>) -> Self {
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
@@ -36,6 +36,7 @@ pub(crate) fn check(pipeline: &Pipeline) -> Option<Problem> {
         .or_else(|| numbers(pipeline))
         .or_else(|| destinations(pipeline))
         .or_else(|| prune(pipeline))
+        .or_else(|| lock_span::check(pipeline))
 }
 
 fn cluster(pipeline: &Pipeline) -> Option<Problem> {
