@@ -3,14 +3,15 @@
 use crate::Error;
 use crate::memory::Share;
 use catalogue::TIER_DEFAULT;
-use config::{Checksum, Destination, Location, Pipeline, ReadBack, Sse};
+use config::{Checksum, Destination, Location, LockSpan, Pipeline, ReadBack, Sse};
+use contract::Clock;
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use store::{
     AzureCredentials, AzureSettings, DestinationSettings, ErrorKind, FileSettings, GcsSettings,
-    Keeping, Operation, ReadBackMode, S3Settings, StoreError,
+    Keeping, Lock, LockMode, Operation, ReadBackMode, S3Settings, StoreError,
 };
 
 /// How long a destination may go without progress, unless its settings say otherwise.
@@ -29,18 +30,29 @@ pub struct Opened {
     pub is_remote: bool,
     /// As written in the configuration.
     pub written: Destination,
+    lock_span: LockSpan,
+    clock: Clock,
 }
 
 impl Opened {
     /// How the store is to keep the artifact of a backup of this tier, taken at this time.
     #[must_use]
     pub fn keeping(&self, tier: &str, taken_at: Timestamp) -> Keeping {
-        let _ = taken_at;
         Keeping {
             storage_class: self.written.storage_class.as_ref().and_then(|c| c.of(tier)).cloned(),
-            lock: None,
+            lock: self.lock(tier, taken_at),
             tags: self.written.tags.clone().unwrap_or_default(),
         }
+    }
+
+    /// One that has ended already, of a copy of an old backup, is none: a store would refuse it.
+    fn lock(&self, tier: &str, taken_at: Timestamp) -> Option<Lock> {
+        let mode = match self.written.lock? {
+            config::Lock::Governance => LockMode::Governance,
+            config::Lock::Compliance => LockMode::Compliance,
+        };
+        let until = self.lock_span.until(tier, taken_at)?;
+        (until > self.clock.now()).then_some(Lock { mode, until })
     }
 
     /// How a probe's object is to be kept: as an artifact of the first tier, but without a lock, so
@@ -58,7 +70,7 @@ pub async fn open_all(pipeline: &Pipeline) -> Vec<(String, Result<Opened, Error>
     let mut places: BTreeMap<String, String> = BTreeMap::new();
     for (name, destination) in &pipeline.destinations {
         let share = Share::of(destination, pipeline);
-        let opened = open(name, destination, share).await.and_then(|opened| {
+        let opened = open(name, destination, share, pipeline).await.and_then(|opened| {
             let place = opened.store.location();
             match places.insert(place.clone(), name.clone()) {
                 None => Ok(opened),
@@ -82,12 +94,19 @@ fn same_place(name: &str, other: &str, place: &str) -> Error {
 /// [`Error::Unknown`] when there is none of that name; [`Error::Store`] otherwise.
 pub async fn open_one(pipeline: &Pipeline, name: &str) -> Result<Opened, Error> {
     match pipeline.destinations.get(name) {
-        Some(destination) => open(name, destination, Share::of(destination, pipeline)).await,
+        Some(destination) => {
+            open(name, destination, Share::of(destination, pipeline), pipeline).await
+        }
         None => Err(Error::Unknown(name.to_owned())),
     }
 }
 
-async fn open(name: &str, destination: &Destination, share: Share) -> Result<Opened, Error> {
+async fn open(
+    name: &str,
+    destination: &Destination,
+    share: Share,
+    pipeline: &Pipeline,
+) -> Result<Opened, Error> {
     let store = store::open(settings(name, destination, share)?).await?;
     Ok(Opened {
         store,
@@ -98,6 +117,8 @@ async fn open(name: &str, destination: &Destination, share: Share) -> Result<Ope
         timeout: destination.timeout.map_or(TIMEOUT_DEFAULT, config::Duration::get),
         is_remote: destination.is_remote(),
         written: destination.clone(),
+        lock_span: LockSpan::of(destination, pipeline),
+        clock: Clock::system(),
     })
 }
 

@@ -79,6 +79,12 @@ pub enum ErrorKind {
         /// What the store said.
         answer: Answer,
     },
+    /// The store keeps the object until a time, against everybody.
+    #[error("it is locked{}", until.map(|until| format!(" until {until}")).unwrap_or_default())]
+    Locked {
+        /// Until when, if the store says so.
+        until: Option<jiff::Timestamp>,
+    },
     /// There are no usable credentials.
     #[error("credentials {problem}: {said}")]
     Credentials {
@@ -315,6 +321,7 @@ impl ErrorKind {
             Self::AlreadyExists => "keys are never reused; let the next run choose a new one",
             Self::Conflict { .. } | Self::Transient { .. } => "try again later",
             Self::Denied { .. } => "grant the permission named above to this role",
+            Self::Locked { .. } => "it can be removed when the lock has ended",
             Self::Credentials { problem, .. } => problem.hint(),
             Self::Stalled { .. } => "check the network to this destination, or raise the timeout",
             Self::Listing { .. } => "do not prune from it; ask the store's operator",

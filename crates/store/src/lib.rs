@@ -47,7 +47,7 @@ pub use keeping::{Keeping, Lock, LockMode};
 pub use key::{KEY_BYTES_MAX, KeyProblem, check_key};
 pub use object::{ObjectInfo, Stored};
 pub use probe::{Examine, Probe, Trial, Verdict, probe};
-pub use read_back::{Proof, ReadBack, ReadBackMode, ReadBackOptions, read_back, read_back_small};
+pub use read_back::{Proof, ReadBack, ReadBackMode, ReadBackOptions, read_back};
 pub use s3::S3Destination;
 pub use settings::{
     AzureCredentials, AzureSettings, Checksum, DestinationSettings, Endpoint, EndpointProblem,

@@ -228,7 +228,11 @@ async fn look(
         }
         Err(e) => Err(e),
     };
-    match found.and_then(|info| destination.audit(&info, keeping).map(|()| info)) {
+    let confirmed = match found {
+        Ok(info) => destination.confirm(info, keeping).await,
+        Err(e) => Err(e),
+    };
+    match confirmed {
         Ok(info) => {
             probe.good(Trial::Settings, "settings honoured");
             Some(info)

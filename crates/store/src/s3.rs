@@ -13,11 +13,13 @@ mod client;
 mod clock;
 mod commit;
 mod credentials;
+mod customer;
 mod ending;
 mod error;
 mod examine;
 #[cfg(debug_assertions)]
 mod failpoints;
+mod keep;
 mod list;
 mod object;
 mod parts;
@@ -57,6 +59,8 @@ struct Bucket {
     prefix: String,
     pace: Pace,
     clock: StoreClock,
+    /// For encryption with a key of the customer's own.
+    customer_key: Option<customer::CustomerKey>,
 }
 
 impl S3Destination {
@@ -67,12 +71,14 @@ impl S3Destination {
     pub async fn open(settings: S3Settings) -> Result<Self> {
         let fail = |kind| StoreError::new(&settings.name, Operation::Open, "", kind);
         client::check(&settings).map_err(fail)?;
-        let (client, pace, clock) = client::build(&settings).await.map_err(fail)?;
+        let customer_key = customer::CustomerKey::of(&settings).map_err(fail)?;
+        let (client, pace, clock) =
+            client::build(&settings, customer_key.clone()).await.map_err(fail)?;
         let prefix = match settings.prefix.trim_matches('/') {
             "" => String::new(),
             prefix => format!("{prefix}/"),
         };
-        Ok(S3Destination(Arc::new(Bucket { client, settings, prefix, pace, clock })))
+        Ok(S3Destination(Arc::new(Bucket { client, settings, prefix, pace, clock, customer_key })))
     }
 }
 
@@ -167,7 +173,10 @@ impl Destination for S3Destination {
             Ok(_) => Ok(()),
             Err(e) => match self.0.kind(&e, "s3:DeleteObject") {
                 ErrorKind::NotFound => Ok(()),
-                kind => Err(self.0.error(Operation::Delete, key, kind)),
+                kind => {
+                    let kind = self.0.why_not_deleted(key, kind).await;
+                    Err(self.0.error(Operation::Delete, key, kind))
+                }
             },
         }
     }
@@ -186,8 +195,16 @@ impl Destination for S3Destination {
 
     fn audit(&self, info: &ObjectInfo, keeping: &Keeping) -> Result<()> {
         let checked = object::check_class(keeping, info)
-            .and_then(|()| object::check_sse(&self.0.settings, info));
+            .and_then(|()| object::check_sse(&self.0.settings, info))
+            .and_then(|()| keep::check_lock(keeping, info));
         checked.map_err(|kind| self.0.error(Operation::ReadBack, &info.key, kind))
+    }
+
+    async fn confirm(&self, info: ObjectInfo, keeping: &Keeping) -> Result<ObjectInfo> {
+        let info = self.0.insist_on_lock(info, keeping).await?;
+        self.audit(&info, keeping)?;
+        self.0.must_have_tags(&info, keeping).await?;
+        Ok(info)
     }
 }
 

@@ -1,6 +1,6 @@
-//! CreateMultipartUpload: where class, encryption and kind of checksum are asked for.
+//! CreateMultipartUpload: where class, lock, tags, encryption and kind of checksum are asked for.
 
-use super::{Bucket, commit};
+use super::{Bucket, commit, keep};
 use crate::{Checksum, ErrorKind, Keeping, Operation, Result, Sse};
 use aws_sdk_s3::types::{ChecksumAlgorithm, ChecksumType, ServerSideEncryption, StorageClass};
 use std::sync::Arc;
@@ -29,7 +29,10 @@ pub(super) async fn begin(
         .set_checksum_type(kind)
         .set_storage_class(keeping.storage_class.as_deref().map(StorageClass::from))
         .set_server_side_encryption(sse)
-        .set_ssekms_key_id(kms_key);
+        .set_ssekms_key_id(kms_key)
+        .set_object_lock_mode(keep::lock_mode(&keeping))
+        .set_object_lock_retain_until_date(keep::locked_until(&keeping))
+        .set_tagging(keep::tagging(&keeping));
     let fail = |kind| bucket.error(Operation::Write, &key, kind);
     let answer = request.customize().config_override(bucket.limits(0)).send().await;
     let begun = answer.map_err(|e| fail(bucket.kind(&e, "s3:PutObject")))?;
@@ -37,7 +40,7 @@ pub(super) async fn begin(
     begun.upload_id.ok_or_else(|| fail(ErrorKind::Transient { said }))
 }
 
-/// The two headers that ask for encryption at rest.
+/// The two headers that ask for encryption with a key of the store's side.
 pub(super) fn sse_headers(sse: Option<&Sse>) -> (Option<ServerSideEncryption>, Option<String>) {
     match sse {
         Some(Sse::S3) => (Some(ServerSideEncryption::Aes256), None),
