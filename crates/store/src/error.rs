@@ -224,6 +224,13 @@ pub struct Answer {
     pub request_id: Option<String>,
 }
 
+impl Answer {
+    /// Whether the store's sentence has this word.
+    pub(crate) fn says(&self, word: &str) -> bool {
+        self.message.as_ref().is_some_and(|message| message.contains(word))
+    }
+}
+
 impl fmt::Display for Answer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let status = self.status.map(|s| s.to_string());

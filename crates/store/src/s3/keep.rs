@@ -98,7 +98,8 @@ impl Bucket {
         if let Err(kind @ ErrorKind::Denied { .. }) = self.set_lock(&info, lock).await {
             return Err(self.error(Operation::ReadBack, &info.key, kind));
         }
-        self.ask_lock(info).await
+        let info = self.look(Operation::ReadBack, &info.key).await?.unwrap_or(info);
+        if check_lock(keeping, &info).is_ok() { Ok(info) } else { self.ask_lock(info).await }
     }
 
     /// Whatever else goes wrong here shows in what the object says of itself afterwards.
@@ -137,17 +138,19 @@ impl Bucket {
                 kind @ ErrorKind::Denied { .. } => {
                     return Err(self.error(Operation::ReadBack, &info.key, kind));
                 }
-                // An object without a lock, a bucket without locks, a server that does not know them.
+                // An object without a lock, a bucket without locks, a server that does not know them:
+                // what HEAD said stands.
                 _ => None,
             },
         };
-        let mode = retention.as_ref().and_then(|r| r.mode()).and_then(|mode| match mode {
+        let Some(retention) = retention else { return Ok(info) };
+        let lock_mode = retention.mode().and_then(|mode| match mode {
             ObjectLockRetentionMode::Governance => Some(LockMode::Governance),
             ObjectLockRetentionMode::Compliance => Some(LockMode::Compliance),
             _ => None,
         });
-        let until = retention.and_then(|r| r.retain_until_date).as_ref().and_then(timestamp);
-        Ok(ObjectInfo { lock_mode: mode, locked_until: until, ..info })
+        let locked_until = retention.retain_until_date().and_then(timestamp);
+        Ok(ObjectInfo { lock_mode, locked_until, ..info })
     }
 
     /// A refusal to delete may mean the object and not the permission.

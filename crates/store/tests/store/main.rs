@@ -17,6 +17,7 @@ mod faults;
 mod gcs;
 mod gcs_faults;
 mod gcs_listing;
+mod keeping;
 mod listing;
 mod memory;
 mod probe;
