@@ -240,7 +240,9 @@ fn one_destination(name: &str, destination: &Destination) -> Option<Problem> {
         let text = format!("{first} has no effect on {}", location.kind());
         return Some(Problem::new(format!("{key}.{first}"), text).hint("delete it"));
     }
-    keys_that_need_another(&key, destination).or_else(|| part_bytes(&key, destination))
+    keys_that_need_another(&key, destination)
+        .or_else(|| part_bytes(&key, destination))
+        .or_else(|| pace(&key, destination))
 }
 
 fn keys_that_need_another(key: &str, destination: &Destination) -> Option<Problem> {
@@ -274,6 +276,18 @@ fn keys_that_need_another(key: &str, destination: &Destination) -> Option<Proble
         Problem::new(key, "there are several ways to sign in")
             .hint("keep one of sas_file, account_key_file and client_id")
     })
+}
+
+/// Slower than this, a backup of some gigabytes takes days.
+const BYTES_PER_SECOND_MIN: u64 = 16 << 10;
+
+fn pace(key: &str, destination: &Destination) -> Option<Problem> {
+    let limit = destination.bytes_per_second_max.filter(|limit| *limit < BYTES_PER_SECOND_MIN)?;
+    let text = format!("{limit} bytes a second are too few for a backup");
+    Some(
+        Problem::new(format!("{key}.bytes_per_second_max"), text)
+            .hint(format!("use {BYTES_PER_SECOND_MIN} or more, or delete it")),
+    )
 }
 
 fn part_bytes(key: &str, destination: &Destination) -> Option<Problem> {

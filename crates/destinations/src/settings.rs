@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use store::{
     AzureCredentials, AzureSettings, DestinationSettings, ErrorKind, FileSettings, GcsSettings,
-    Keeping, Lock, LockMode, Operation, ReadBackMode, S3Settings, StoreError,
+    Keeping, Lock, LockMode, Operation, ReadBackMode, S3Settings, StoreError, Throttled,
 };
 
 /// How long a destination may go without progress, unless its settings say otherwise.
@@ -108,6 +108,10 @@ async fn open(
     pipeline: &Pipeline,
 ) -> Result<Opened, Error> {
     let store = store::open(settings(name, destination, share)?).await?;
+    let store = match destination.bytes_per_second_max {
+        Some(limit) => Arc::new(Throttled::new(store, limit)),
+        None => store,
+    };
     Ok(Opened {
         store,
         read_back: match destination.read_back.unwrap_or_default() {
@@ -168,6 +172,12 @@ impl Written<'_> {
         self.destination.timeout.map_or(usual, |timeout| usual.min(timeout.get()))
     }
 
+    /// A little less than what the whole may take without progress, so that the store's own words
+    /// are told, and not that time is up.
+    fn patience(&self) -> Duration {
+        self.destination.timeout.map_or(TIMEOUT_DEFAULT, config::Duration::get).mul_f64(0.9)
+    }
+
     fn s3(&self, bucket: String, prefix: String) -> Result<S3Settings, StoreError> {
         let written = self.destination;
         let usual = S3Settings::new(self.name, bucket);
@@ -194,6 +204,7 @@ impl Written<'_> {
                 Checksum::None => store::Checksum::None,
             },
             timeout: self.timeout(usual.timeout),
+            patience: self.patience(),
             part_bytes: self.share.part_bytes,
             parts_in_flight: self.share.parts_in_flight,
             ..usual

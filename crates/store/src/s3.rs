@@ -30,6 +30,7 @@ use crate::clock::StoreClock;
 use crate::http::CONNECT_TIMEOUT;
 use crate::key::{check_key, check_prefix};
 use crate::pace::Pace;
+use crate::patience::Patience;
 use crate::{
     Acknowledged, Blocks, Destination, ErrorKind, Examine, Keeping, ObjectInfo, Operation, Result,
     S3Settings, StoreError, Stored, Upload,
@@ -146,7 +147,9 @@ impl Destination for S3Destination {
     }
 
     async fn put_new(&self, key: &str, bytes: Bytes, keeping: &Keeping) -> Result<Stored> {
-        commit::put_new(self, Operation::Put, key, bytes, keeping).await
+        let patience = Patience::new(self.0.settings.patience, &Acknowledged::default());
+        let put = || commit::put_new(self, Operation::Put, key, bytes.clone(), keeping);
+        patience.insist(put).await
     }
 
     async fn head(&self, key: &str) -> Result<Option<ObjectInfo>> {

@@ -215,6 +215,8 @@ pub(crate) fn settings(url: &str, checksum: Checksum) -> S3Settings {
     settings.part_bytes = 5 << 20;
     settings.parts_in_flight = 2;
     settings.checksum = checksum;
+    // A script that fails ten times means just that.
+    settings.patience = Duration::ZERO;
     settings.credentials = Some(StaticCredentials {
         access_key_id: Secret::new(ACCESS_KEY),
         secret_access_key: Secret::new(SECRET_KEY),
