@@ -45,6 +45,7 @@ pub enum Operation {
     List,
     Delete,
     CleanUp,
+    Copy,
     ReadBack,
 }
 
@@ -375,6 +376,7 @@ impl Operation {
             Self::List => "list",
             Self::Delete => "delete",
             Self::CleanUp => "clean up",
+            Self::Copy => "copy",
             Self::ReadBack => "read back",
         }
     }

@@ -12,6 +12,7 @@ mod cleanup;
 mod client;
 mod clock;
 mod commit;
+mod copy;
 mod credentials;
 mod customer;
 mod ending;
@@ -45,6 +46,8 @@ use std::time::Duration;
 
 /// A part is given its request's timeout and a second for every so many bytes.
 const UPLOAD_BYTES_PER_SECOND_MIN: u64 = 256 << 10;
+/// A store copies by itself at this rate at least; the answer comes at the end.
+const COPY_BYTES_PER_SECOND_MIN: u64 = 2 << 20;
 /// All attempts of one request together may take so many times the limit of one.
 const ATTEMPTS_BUDGET: u32 = 3;
 
@@ -102,8 +105,16 @@ impl Bucket {
 
     /// Limits of a request that carries so many bytes.
     fn limits(&self, body_bytes: usize) -> aws_sdk_s3::config::Builder {
-        let sending = Duration::from_secs(body_bytes as u64 / UPLOAD_BYTES_PER_SECOND_MIN);
-        let attempt = self.settings.timeout + sending;
+        self.limits_with(Duration::from_secs(body_bytes as u64 / UPLOAD_BYTES_PER_SECOND_MIN))
+    }
+
+    /// Limits of a request that makes the store copy so many bytes.
+    fn copy_limits(&self, bytes: u64) -> aws_sdk_s3::config::Builder {
+        self.limits_with(Duration::from_secs(bytes / COPY_BYTES_PER_SECOND_MIN))
+    }
+
+    fn limits_with(&self, more: Duration) -> aws_sdk_s3::config::Builder {
+        let attempt = self.settings.timeout + more;
         let limits = TimeoutConfig::builder()
             .connect_timeout(CONNECT_TIMEOUT)
             .read_timeout(attempt)
@@ -158,6 +169,19 @@ impl Destination for S3Destination {
 
     async fn read(&self, key: &str, range: Option<Range<u64>>) -> Result<Blocks> {
         body::read(self.0.clone(), key, range).await
+    }
+
+    async fn copy_from(
+        &self,
+        source: &dyn Destination,
+        key: &str,
+        bytes: u64,
+        keeping: &Keeping,
+    ) -> Result<Option<Stored>> {
+        match source.as_any().downcast_ref::<S3Destination>() {
+            Some(source) => copy::copy_from(self, source, key, bytes, keeping).await,
+            None => Ok(None),
+        }
     }
 
     fn as_any(&self) -> &dyn std::any::Any {

@@ -8,6 +8,7 @@ mod azure_keeping;
 mod azure_listing;
 mod azure_server;
 mod conformance;
+mod copying;
 mod credentials;
 mod fake_azure;
 mod fake_gcs;
