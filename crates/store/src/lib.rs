@@ -48,7 +48,7 @@ pub use gcs::GcsDestination;
 pub use keeping::{Keeping, Lock, LockMode};
 pub use key::{KEY_BYTES_MAX, KeyProblem, check_key};
 pub use object::{ObjectInfo, Stored};
-pub use probe::{Examine, Probe, Trial, Verdict, probe};
+pub use probe::{Examine, Probe, Protection, Trial, Verdict, probe};
 pub use read_back::{Proof, ReadBack, ReadBackMode, ReadBackOptions, read_back};
 pub use s3::S3Destination;
 pub use settings::{

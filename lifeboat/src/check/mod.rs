@@ -9,6 +9,7 @@
 
 mod ask;
 mod local;
+mod matrix;
 mod screen;
 mod would;
 
