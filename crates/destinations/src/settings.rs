@@ -30,8 +30,10 @@ pub struct Opened {
     pub is_remote: bool,
     /// As written in the configuration.
     pub written: Destination,
-    lock_span: LockSpan,
-    clock: Clock,
+    /// How long its objects are locked, where they are.
+    pub lock_span: LockSpan,
+    /// What tells whether a lock would have ended already.
+    pub clock: Clock,
 }
 
 impl Opened {

@@ -80,7 +80,7 @@ impl Wait {
 /// Between a half and the whole of it. The hasher's keys are the standard library's only random
 /// numbers, and good enough for this.
 fn jittered(pause: Duration) -> Duration {
-    let random = RandomState::new().hash_one(()) as u32;
+    let random = u32::try_from(RandomState::new().hash_one(()) >> 32).unwrap_or(0);
     pause / 2 + (pause / 2).mul_f64(f64::from(random) / f64::from(u32::MAX))
 }
 
