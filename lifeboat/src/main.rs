@@ -22,6 +22,7 @@ mod papers;
 mod planning;
 mod restore;
 mod run;
+mod tier;
 mod views;
 mod way_back;
 mod wrap;

@@ -2,8 +2,9 @@
 
 use crate::chain::COMMIT;
 use crate::cli::Common;
+use crate::tier;
 use crate::views::read_catalogue_within;
-use catalogue::{Catalogue, TIER_DEFAULT};
+use catalogue::Catalogue;
 use config::Pipeline;
 use contract::{Clock, Plan, Previous, RunDir, RunId, Step};
 use jiff::Timestamp;
@@ -12,10 +13,32 @@ use std::path::Path;
 /// How long a destination may hold up the beginning of a run.
 const LOOK_LIMIT: &str = "20s";
 
+/// What the destinations showed before a run; nothing when they could not be asked.
+pub(crate) struct Seen(Option<Catalogue>);
+
+impl Seen {
+    /// Asks them. One that cannot be read must not stop a backup from being made.
+    pub(crate) fn look(common: &Common) -> Self {
+        match read_catalogue_within(common, LOOK_LIMIT) {
+            Ok(catalogue) => Seen(Some(catalogue)),
+            Err(e) => {
+                tracing::warn!("the destinations could not be read before the run: {e}");
+                Seen(None)
+            }
+        }
+    }
+
+    /// Asks them only where the tier depends on it, for who wants to know no more.
+    pub(crate) fn look_for_tier(common: &Common, pipeline: &Pipeline) -> Self {
+        if tier::is_open(pipeline) { Seen::look(common) } else { Seen(None) }
+    }
+}
+
 /// The plan of a new run.
-pub(crate) fn plan(pipeline: &Pipeline, clock: Clock) -> Plan {
+pub(crate) fn plan(pipeline: &Pipeline, clock: Clock, seen: &Seen) -> Plan {
     let now = clock.now();
-    Plan::new(new_run_id(now), pipeline.cluster.clone(), TIER_DEFAULT.into(), now, steps(pipeline))
+    let tier = tier::choose(pipeline, seen.0.as_ref(), now).to_owned();
+    Plan::new(new_run_id(now), pipeline.cluster.clone(), tier, now, steps(pipeline))
 }
 
 /// A new unique run id.
@@ -53,16 +76,13 @@ const LAST_BACKUP: &str = "last-backup.json";
 /// The newest backup that the destinations show now. A destination that cannot be read must not
 /// stop a backup from being made; then the one that this machine made last counts, as far as it
 /// knows, so that another etcd cannot slip in behind a destination's bad moment.
-pub(crate) fn previous(common: &Common, home: &Path) -> Option<Previous> {
-    let (seen, is_new) = match read_catalogue_within(common, LOOK_LIMIT) {
-        Ok(catalogue) => {
+pub(crate) fn previous(seen: &Seen, home: &Path) -> Option<Previous> {
+    let (seen, is_new) = match &seen.0 {
+        Some(catalogue) => {
             let is_dark = catalogue.destinations.iter().any(|d| d.problem.is_some());
-            (newest(&catalogue), !is_dark && catalogue.copies().next().is_none())
+            (newest(catalogue), !is_dark && catalogue.copies().next().is_none())
         }
-        Err(e) => {
-            tracing::warn!("the destinations could not be read before the run: {e}");
-            (None, false)
-        }
+        None => (None, false),
     };
     // Only destinations that can all be read and are all empty are a new beginning. Backups of which
     // none can be trusted are not.

@@ -7,6 +7,7 @@ use crate::chain::{self, COMMIT, Drawing, Outcome};
 use crate::cli::{Common, PlanArgs, RunArgs};
 use crate::error::Error;
 use crate::notify::Notices;
+use crate::planning::Seen;
 use crate::views::{print, print_json};
 use crate::{check, find, lock, planning};
 use catalogue::{BackupName, Manifest};
@@ -42,7 +43,8 @@ pub(crate) fn run(common: &Common, args: &RunArgs) -> Result<ExitCode, Error> {
     let pipeline = common.pipeline()?;
     let clock = Clock::system();
     if args.dry_run {
-        return dry_run(&pipeline, &planning::plan(&pipeline, clock), args.json);
+        let seen = Seen::look_for_tier(common, &pipeline);
+        return dry_run(&pipeline, &planning::plan(&pipeline, clock, &seen), args.json);
     }
     let home = pipeline.run.state_dir.join(&pipeline.cluster);
     check::must_be_fit(&pipeline)?;
@@ -73,9 +75,10 @@ fn without_report(cluster: &str, error: &Error) -> Vec<u8> {
 /// `lifeboat plan`: the first step of a run whose stages are started one by one.
 pub(crate) fn plan(common: &Common, args: &PlanArgs) -> Result<ExitCode, Error> {
     let pipeline = common.pipeline()?;
-    let mut plan = planning::plan(&pipeline, Clock::system());
+    let seen = Seen::look(common);
+    let mut plan = planning::plan(&pipeline, Clock::system(), &seen);
     let home = pipeline.run.state_dir.join(&pipeline.cluster);
-    plan.previous = planning::previous(common, &home);
+    plan.previous = planning::previous(&seen, &home);
     RunDir::create(&args.run_dir, &plan)?;
     if let Some(dir) = &args.fifos {
         make_fifos(dir, &plan)?;
@@ -111,12 +114,13 @@ impl Attempts<'_> {
     fn run(&self, drawing: &Drawing) -> Result<Report, Error> {
         let started_at = self.clock.now();
         let deadline = Instant::now() + self.pipeline.run.deadline.get();
-        let previous = planning::previous(self.common, self.home);
+        let seen = Seen::look(self.common);
+        let previous = planning::previous(&seen, self.home);
         let mut avoid = Vec::new();
         let mut attempt = 1;
         let mut corrupt = 0;
         loop {
-            let mut plan = planning::plan(self.pipeline, self.clock);
+            let mut plan = planning::plan(self.pipeline, self.clock, &seen);
             plan.previous.clone_from(&previous);
             let run_dir = RunDir::create(&self.home.join("runs").join(plan.run.as_str()), &plan)?;
             let links = links(self.common, &plan, &run_dir, &avoid)?;
@@ -272,6 +276,9 @@ fn dry_run(pipeline: &Pipeline, plan: &Plan, json: bool) -> Result<ExitCode, Err
         return Ok(Exit::Ok.into());
     }
     let mut text = format!("would back up cluster {:?}\n", plan.cluster);
+    if pipeline.replicate.tiers.len() > 1 {
+        text += &format!("as a backup of tier {:?}\n", plan.tier);
+    }
     for step in &plan.steps {
         let program = step.program.as_ref().map(|p| format!(" ({})", p.join(" ")));
         text += &format!("  {}{}\n", step.name, program.unwrap_or_default());

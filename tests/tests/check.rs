@@ -116,7 +116,7 @@ fn i24_a_sound_setup_is_told_so_on_one_screen() {
     assert!(ran.stdout.lines().count() <= SCREEN_LINES, "{}", ran.stdout);
     assert!(ran.stdout.ends_with("all good: lifeboat run\n"), "{}", ran.stdout);
     assert!(!ran.stdout.contains('\u{1b}'), "colours without a terminal: {}", ran.stdout);
-    for words in ["server certificate until", "create-only", "multipart", "clock"] {
+    for words in ["server certificate until", "create-only", "parts", "clock"] {
         assert!(ran.stdout.contains(words), "{words:?} is not in\n{}", ran.stdout);
     }
     let ran = check(&site).code(0);

@@ -23,6 +23,9 @@ use Operation::{Abort, Begin, Complete, Delete, Get, Head, ListUploads, Part, Pu
 const PARTS_MAX: usize = 5;
 /// How often the SDK sends one request: the first time and four times more.
 const ATTEMPTS: usize = 5;
+/// A part or an end that fails is tried so often anew before a destination's 20 s without progress are
+/// over: the pauses double from a quarter of a second, at the least.
+const ROUNDS_MAX: usize = 7;
 
 /// A fault and what must come of it.
 struct Case {
@@ -160,10 +163,10 @@ fn f23_f24_f25_what_passes_is_weathered_and_what_stays_is_exit_10() {
         ),
         Case::new("a-storm-of-503", 10, vec![on(Part, error(503, "SlowDown"))])
             .says(&["destination \"s3s\"", "503 SlowDown", "next: try again later"])
-            .seen(Part, 1..=PARTS_MAX * ATTEMPTS),
+            .seen(Part, 1..=PARTS_MAX * ATTEMPTS * ROUNDS_MAX),
         Case::new("every-part-is-cut", 10, vec![on(Part, Fault::CutUpload(1_000))])
             .says(&["only 0 of 1 destinations"])
-            .seen(Part, 1..=PARTS_MAX * ATTEMPTS),
+            .seen(Part, 1..=PARTS_MAX * ATTEMPTS * ROUNDS_MAX),
     ];
     cases.push(
         Case::new("a-black-hole", 10, vec![on(Part, Fault::Silence(Effect::Before))])
@@ -214,7 +217,7 @@ fn f26_f27_f28_an_answer_that_is_lost_or_wrong_is_resolved_by_looking() {
     let cases = vec![
         Case::new("complete-lost", 0, vec![on(complete, Fault::Close(Effect::After)).once()]),
         Case::new("complete-500", 0, vec![after(complete, 500, "InternalError")])
-            .seen(complete, 1..=ATTEMPTS),
+            .seen(complete, 1..=ATTEMPTS * ROUNDS_MAX),
         Case::new(
             "manifest-lost",
             0,
@@ -224,7 +227,7 @@ fn f26_f27_f28_an_answer_that_is_lost_or_wrong_is_resolved_by_looking() {
         Case::new("complete-error-in-200", 0, vec![before(complete, 200, "InternalError").once()]),
         Case::new("complete-error-in-200-always", 10, vec![before(complete, 200, "InternalError")])
             .says(&["InternalError"])
-            .seen(complete, 1..=ATTEMPTS),
+            .seen(complete, 1..=ATTEMPTS * ROUNDS_MAX),
         Case::new("error-in-200-although-done", 0, vec![after(complete, 200, "InternalError")]),
         Case::new(
             "conflict",

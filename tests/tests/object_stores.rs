@@ -282,7 +282,7 @@ fn i23_the_most_talkative_log_shows_no_secret() {
     let Some(s3s) = s3s(test) else { return };
     scene.configure("1", &[bucket("s3s", &s3s.endpoint(), "backups", "writer", "")]);
     scene.site.set("LIFEBOAT_LOG_LEVEL", "trace");
-    let _ = scene.run(&[]).code(0).said("the snapshot is sound").said("signing request");
+    let _ = scene.run(&[]).code(0).said("the snapshot is sound").said("transmitting request");
     let _ = scene.lifeboat(&["fetch", "-o", "back.db"]).code(0);
 }
 

@@ -2,7 +2,7 @@
 
 use crate::destination::{Location, Sse};
 use crate::layers::nearest;
-use crate::{ByTier, Destination, Pipeline, STAGES, TIERS};
+use crate::{ByTier, Destination, Pipeline, STAGES, TIERS, lock_span};
 
 /// One broken rule.
 pub(crate) struct Problem {
@@ -15,11 +15,11 @@ pub(crate) struct Problem {
 }
 
 impl Problem {
-    fn new(key: impl Into<String>, text: impl Into<String>) -> Self {
+    pub(crate) fn new(key: impl Into<String>, text: impl Into<String>) -> Self {
         Problem { key: key.into(), text: text.into(), hint: None }
     }
 
-    fn hint(mut self, hint: impl Into<String>) -> Self {
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
@@ -36,6 +36,7 @@ pub(crate) fn check(pipeline: &Pipeline) -> Option<Problem> {
         .or_else(|| numbers(pipeline))
         .or_else(|| destinations(pipeline))
         .or_else(|| prune(pipeline))
+        .or_else(|| lock_span::check(pipeline))
 }
 
 fn cluster(pipeline: &Pipeline) -> Option<Problem> {
@@ -239,7 +240,9 @@ fn one_destination(name: &str, destination: &Destination) -> Option<Problem> {
         let text = format!("{first} has no effect on {}", location.kind());
         return Some(Problem::new(format!("{key}.{first}"), text).hint("delete it"));
     }
-    keys_that_need_another(&key, destination).or_else(|| part_bytes(&key, destination))
+    keys_that_need_another(&key, destination)
+        .or_else(|| part_bytes(&key, destination))
+        .or_else(|| pace(&key, destination))
 }
 
 fn keys_that_need_another(key: &str, destination: &Destination) -> Option<Problem> {
@@ -273,6 +276,18 @@ fn keys_that_need_another(key: &str, destination: &Destination) -> Option<Proble
         Problem::new(key, "there are several ways to sign in")
             .hint("keep one of sas_file, account_key_file and client_id")
     })
+}
+
+/// Slower than this, a backup of some gigabytes takes days.
+const BYTES_PER_SECOND_MIN: u64 = 16 << 10;
+
+fn pace(key: &str, destination: &Destination) -> Option<Problem> {
+    let limit = destination.bytes_per_second_max.filter(|limit| *limit < BYTES_PER_SECOND_MIN)?;
+    let text = format!("{limit} bytes a second are too few for a backup");
+    Some(
+        Problem::new(format!("{key}.bytes_per_second_max"), text)
+            .hint(format!("use {BYTES_PER_SECOND_MIN} or more, or delete it")),
+    )
 }
 
 fn part_bytes(key: &str, destination: &Destination) -> Option<Problem> {

@@ -10,11 +10,13 @@ mod check;
 mod destination;
 mod error;
 mod layers;
+mod lock_span;
 mod sections;
 mod values;
 
 pub use destination::{ByTier, Checksum, Credentials, Destination, Location, Lock, ReadBack, Sse};
 pub use error::Error;
+pub use lock_span::LockSpan;
 pub use sections::{
     Capture, Compress, Decrypt, Drill, Encrypt, HashKvRule, MemberChoice, Notify, Pipeline,
     Program, Prune, Replicate, Require, Run, Verify,

@@ -225,3 +225,22 @@ fn f51_a_duration_is_written_as_it_is_read() {
         assert_eq!(written.parse::<Duration>(), Ok(length), "{text} became {written}");
     }
 }
+
+#[test]
+fn a_lock_needs_an_end_that_something_says() {
+    let bucket = |more: &str| {
+        minimal(&format!(
+            "[destinations.b]\nurl = \"s3://b\"\nlock = \"governance\"\n{more}\n\
+             [replicate]\nallow_plaintext = true\ntiers = [\"frequent\", \"monthly\"]\n"
+        ))
+    };
+    let prune = "[prune]\nhourly = 24\n";
+    assert!(problem(&bucket("")).contains("tier \"frequent\" is to be locked / set lock_for, or"));
+    let found = problem(&format!("{}{prune}", bucket("")));
+    assert!(found.contains("tier \"monthly\"") && found.contains("prune.monthly"), "{found}");
+    parse(&format!("{}{prune}monthly = 12\n", bucket(""))).unwrap();
+    parse(&bucket("lock_for = \"30d\"")).unwrap();
+    parse(&format!("{}{prune}", bucket("lock_for = { monthly = \"30d\" }"))).unwrap();
+    let found = problem(&bucket("lock_for = \"30d\"\nchecksum = \"none\""));
+    assert!(found.contains("without a checksum"), "{found}");
+}

@@ -100,6 +100,34 @@ impl Finding {
     }
 }
 
+/// Whether something can be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Has {
+    /// It can.
+    Yes,
+    /// It cannot.
+    No,
+    /// It was not found out: something failed before, or may not be asked.
+    Unknown,
+    /// Nobody asks for it here.
+    Unused,
+}
+
+/// One thing that a destination can do, or not. Whether that is well is said by findings.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Capability {
+    /// Which destination.
+    pub about: String,
+    /// What, such as `create-only`.
+    pub name: String,
+    /// Whether.
+    pub has: Has,
+    /// More than that, such as how far two clocks are apart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+}
+
 /// The answer of one stage.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CheckReport {
@@ -113,6 +141,9 @@ pub struct CheckReport {
     pub exit: u8,
     /// What was looked at, in order.
     pub checks: Vec<Finding>,
+    /// What destinations can do: of each the same things in the same order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub capabilities: Vec<Capability>,
     /// Numbers that were learned on the way, such as `snapshot_bytes`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub numbers: BTreeMap<String, u64>,
@@ -128,6 +159,7 @@ impl CheckReport {
             level: Level::Ok,
             exit: Exit::Ok.code(),
             checks: Vec::new(),
+            capabilities: Vec::new(),
             numbers: BTreeMap::new(),
         }
     }

@@ -28,7 +28,7 @@ mod stream;
 pub mod drill;
 pub mod facts;
 
-pub use check::{CheckReport, Finding, Level, worse};
+pub use check::{Capability, CheckReport, Finding, Has, Level, worse};
 pub use clock::Clock;
 pub use digest::{Digest, Hasher, Tally, Written};
 pub use exit::Exit;

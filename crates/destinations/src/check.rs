@@ -7,10 +7,10 @@
 //! writer that may not delete.
 
 use crate::mounts::missing_mount;
-use crate::{Error, open_all, read_one};
+use crate::{Error, matrix, open_all, read_one};
 use catalogue::DestinationCatalogue;
 use config::{Location, Pipeline};
-use contract::{Clock, Exit, Finding, Place};
+use contract::{Capability, Clock, Exit, Finding, Place};
 use std::time::Duration;
 use store::{ErrorKind, Operation, Probe, StoreError, Verdict};
 
@@ -20,14 +20,26 @@ const FOLDER: &str = "lifeboat-check";
 
 /// How long one destination may take.
 const LIMIT: Duration = Duration::from_secs(30);
+/// How long one request of it may take.
+const PATIENCE: config::Duration = config::Duration::from_secs(10);
 /// Signatures hold for minutes; a backup's name is as wrong as the clock.
 const SKEW_WARN_SECONDS: i64 = 30;
 const SKEW_FAIL_SECONDS: i64 = 180;
 /// A local directory with less room is about to fail.
 const FREE_BYTES_WARN: u64 = 1 << 30;
 
+/// What trying every destination out has shown.
+#[derive(Debug, Default)]
+pub struct Checked {
+    /// What is well, and what is not.
+    pub findings: Vec<Finding>,
+    /// What each of them can do.
+    pub capabilities: Vec<Capability>,
+}
+
 /// Tries every destination out.
-pub async fn check_all(pipeline: &Pipeline, clock: Clock) -> Vec<Finding> {
+pub async fn check_all(pipeline: &Pipeline, clock: Clock) -> Checked {
+    let pipeline = &impatient(pipeline);
     let places = local_places(pipeline);
     let mut findings: Vec<Finding> = Vec::new();
     places.iter().for_each(|local| findings.extend(look(local)));
@@ -44,17 +56,38 @@ pub async fn check_all(pipeline: &Pipeline, clock: Clock) -> Vec<Finding> {
         };
         (name, found)
     });
+    let mut capabilities = Vec::new();
     for (name, found) in futures::future::join_all(probes).await {
+        let written = pipeline.destinations.get(&name).cloned().unwrap_or_default();
         match found {
-            Ok(probe) => findings.extend(judge(&name, probe)),
-            Err(e) => findings.push(Finding::failed("open", &e).about(name)),
+            Ok(probe) => {
+                capabilities.extend(matrix::row(&name, &written, &probe));
+                let misfits = matrix::misfits(pipeline, &written, &probe);
+                findings.extend(judge(&name, probe));
+                findings.extend(misfits.into_iter().map(|finding| finding.about(&name)));
+            }
+            Err(e) => {
+                capabilities.extend(matrix::row(&name, &written, &Probe::default()));
+                findings.push(Finding::failed("open", &e).about(name));
+            }
         }
     }
     tidy_up(&places, &pipeline.cluster);
     findings.extend(shared_disks(pipeline, &places));
     // One destination after the other; the sort keeps the order within each.
     findings.sort_by(|a, b| a.about.cmp(&b.about));
-    findings
+    Checked { findings, capabilities }
+}
+
+/// With a limit for each destination in which its own words can still be heard: a store that is away
+/// would be insisted on for longer than a check lasts.
+fn impatient(pipeline: &Pipeline) -> Pipeline {
+    let mut pipeline = pipeline.clone();
+    for destination in pipeline.destinations.values_mut() {
+        let timeout = destination.timeout.unwrap_or(PATIENCE);
+        destination.timeout = Some(timeout.min(PATIENCE));
+    }
+    pipeline
 }
 
 /// Reads every destination, and asks whether something could be deleted there, with a key that
@@ -89,7 +122,9 @@ fn judge(name: &str, probe: Probe) -> Vec<Finding> {
     let mut good: Vec<&str> = Vec::new();
     for (trial, verdict) in probe.trials {
         match verdict {
-            Verdict::Good(words) => good.push(words),
+            // What a column of the matrix says is not said twice.
+            Verdict::Good(words) if !matrix::has_column(trial) => good.push(words),
+            Verdict::Good(_) => {}
             Verdict::Weak { what, hint } => {
                 findings.push(Finding::warning(trial.name(), what, hint));
             }

@@ -51,7 +51,7 @@ fn exit_of(kind: &ErrorKind) -> Exit {
         | ErrorKind::SourceBroke
         | ErrorKind::Listing { .. }
         | ErrorKind::Rejected { .. } => Exit::Transient,
-        ErrorKind::AlreadyExists => Exit::Refused,
+        ErrorKind::AlreadyExists | ErrorKind::Locked { .. } => Exit::Refused,
         ErrorKind::NotFound | ErrorKind::Corrupt { .. } | ErrorKind::TooLarge { .. } => {
             Exit::Corrupt
         }

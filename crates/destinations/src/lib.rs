@@ -7,12 +7,13 @@
 
 mod check;
 mod error;
+mod matrix;
 mod memory;
 mod mounts;
 mod read;
 mod settings;
 
-pub use check::{check_all, look_all};
+pub use check::{Checked, check_all, look_all};
 pub use error::Error;
 pub use memory::log_bytes_max;
 pub use read::{read_all, read_one};

@@ -3,14 +3,15 @@
 use crate::Error;
 use crate::memory::Share;
 use catalogue::TIER_DEFAULT;
-use config::{Checksum, Destination, Location, Pipeline, ReadBack, Sse};
+use config::{Checksum, Destination, Location, LockSpan, Pipeline, ReadBack, Sse};
+use contract::Clock;
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use store::{
     AzureCredentials, AzureSettings, DestinationSettings, ErrorKind, FileSettings, GcsSettings,
-    Keeping, Operation, ReadBackMode, S3Settings, StoreError,
+    Keeping, Lock, LockMode, Operation, ReadBackMode, S3Settings, StoreError, Throttled,
 };
 
 /// How long a destination may go without progress, unless its settings say otherwise.
@@ -29,18 +30,31 @@ pub struct Opened {
     pub is_remote: bool,
     /// As written in the configuration.
     pub written: Destination,
+    /// How long its objects are locked, where they are.
+    pub lock_span: LockSpan,
+    /// What tells whether a lock would have ended already.
+    pub clock: Clock,
 }
 
 impl Opened {
     /// How the store is to keep the artifact of a backup of this tier, taken at this time.
     #[must_use]
     pub fn keeping(&self, tier: &str, taken_at: Timestamp) -> Keeping {
-        let _ = taken_at;
         Keeping {
             storage_class: self.written.storage_class.as_ref().and_then(|c| c.of(tier)).cloned(),
-            lock: None,
+            lock: self.lock(tier, taken_at),
             tags: self.written.tags.clone().unwrap_or_default(),
         }
+    }
+
+    /// One that has ended already, of a copy of an old backup, is none: a store would refuse it.
+    fn lock(&self, tier: &str, taken_at: Timestamp) -> Option<Lock> {
+        let mode = match self.written.lock? {
+            config::Lock::Governance => LockMode::Governance,
+            config::Lock::Compliance => LockMode::Compliance,
+        };
+        let until = self.lock_span.until(tier, taken_at)?;
+        (until > self.clock.now()).then_some(Lock { mode, until })
     }
 
     /// How a probe's object is to be kept: as an artifact of the first tier, but without a lock, so
@@ -58,7 +72,7 @@ pub async fn open_all(pipeline: &Pipeline) -> Vec<(String, Result<Opened, Error>
     let mut places: BTreeMap<String, String> = BTreeMap::new();
     for (name, destination) in &pipeline.destinations {
         let share = Share::of(destination, pipeline);
-        let opened = open(name, destination, share).await.and_then(|opened| {
+        let opened = open(name, destination, share, pipeline).await.and_then(|opened| {
             let place = opened.store.location();
             match places.insert(place.clone(), name.clone()) {
                 None => Ok(opened),
@@ -82,13 +96,24 @@ fn same_place(name: &str, other: &str, place: &str) -> Error {
 /// [`Error::Unknown`] when there is none of that name; [`Error::Store`] otherwise.
 pub async fn open_one(pipeline: &Pipeline, name: &str) -> Result<Opened, Error> {
     match pipeline.destinations.get(name) {
-        Some(destination) => open(name, destination, Share::of(destination, pipeline)).await,
+        Some(destination) => {
+            open(name, destination, Share::of(destination, pipeline), pipeline).await
+        }
         None => Err(Error::Unknown(name.to_owned())),
     }
 }
 
-async fn open(name: &str, destination: &Destination, share: Share) -> Result<Opened, Error> {
+async fn open(
+    name: &str,
+    destination: &Destination,
+    share: Share,
+    pipeline: &Pipeline,
+) -> Result<Opened, Error> {
     let store = store::open(settings(name, destination, share)?).await?;
+    let store = match destination.bytes_per_second_max {
+        Some(limit) => Arc::new(Throttled::new(store, limit)),
+        None => store,
+    };
     Ok(Opened {
         store,
         read_back: match destination.read_back.unwrap_or_default() {
@@ -98,6 +123,8 @@ async fn open(name: &str, destination: &Destination, share: Share) -> Result<Ope
         timeout: destination.timeout.map_or(TIMEOUT_DEFAULT, config::Duration::get),
         is_remote: destination.is_remote(),
         written: destination.clone(),
+        lock_span: LockSpan::of(destination, pipeline),
+        clock: Clock::system(),
     })
 }
 
@@ -147,6 +174,12 @@ impl Written<'_> {
         self.destination.timeout.map_or(usual, |timeout| usual.min(timeout.get()))
     }
 
+    /// A little less than what the whole may take without progress, so that the store's own words
+    /// are told, and not that time is up.
+    fn patience(&self) -> Duration {
+        self.destination.timeout.map_or(TIMEOUT_DEFAULT, config::Duration::get).mul_f64(0.9)
+    }
+
     fn s3(&self, bucket: String, prefix: String) -> Result<S3Settings, StoreError> {
         let written = self.destination;
         let usual = S3Settings::new(self.name, bucket);
@@ -173,6 +206,7 @@ impl Written<'_> {
                 Checksum::None => store::Checksum::None,
             },
             timeout: self.timeout(usual.timeout),
+            patience: self.patience(),
             part_bytes: self.share.part_bytes,
             parts_in_flight: self.share.parts_in_flight,
             ..usual

@@ -23,6 +23,22 @@ pub struct Backup {
     pub revision: i64,
     /// How far it can be trusted.
     pub state: State,
+    /// What it was made for.
+    pub tier: Tier,
+}
+
+/// What a backup was made for. The first of a day or a month lies where it is cheap to keep it long
+/// and dear to remove it early, so it is the one of its day or month that stays.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Tier {
+    /// To be at hand for a while.
+    #[default]
+    Frequent,
+    /// To stand for its day.
+    Daily,
+    /// To stand for its month.
+    Monthly,
 }
 
 /// How far a backup can be trusted.

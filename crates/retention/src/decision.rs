@@ -85,7 +85,8 @@ pub enum Reason {
         /// How shortly, as in the policy.
         window: String,
     },
-    /// The newest one of its hour, day, week, month or year.
+    /// The one that stands for its hour, day, week, month or year: the newest, or the newest of the
+    /// tier that was made for it.
     Bucket {
         /// Which of these.
         period: Period,
@@ -96,7 +97,7 @@ pub enum Reason {
         /// How many buckets are kept.
         of: u32,
     },
-    /// The newest one of its hour, day, week, month or year, shortly before the newest one of all.
+    /// The same, shortly before the newest one of all.
     BucketWithin {
         /// Which of these.
         period: Period,

@@ -21,7 +21,7 @@ mod rules;
 #[cfg(test)]
 mod tests;
 
-pub use backup::{Backup, State};
+pub use backup::{Backup, State, Tier};
 pub use decision::{Action, Decision, Ignored, Plan, Reason};
 pub use order::CLOCK_SKEW_MAX;
 pub use period::Period;

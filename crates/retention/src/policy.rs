@@ -16,6 +16,9 @@ use crate::{Period, Refusal};
 /// The rules and guards for one catalogue. A count of 0 and an absent span mean "no such rule";
 /// `u32::MAX` means "without limit".
 ///
+/// Where backups of a tier of their own were made for days or months, one of those stands for its day,
+/// week, month or year, even where a newer one of a lesser tier is there.
+///
 /// Whoever can add verified backups can use up the places of a count, and so make old backups go
 /// early; a window has no places to use up. Where that matters, set at least `within`.
 #[derive(Clone, Debug)]

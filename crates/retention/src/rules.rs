@@ -1,20 +1,21 @@
 //! The rules of a policy, applied to the backups that compete.
 //!
 //! Owns: for each backup, the list of reasons to keep it. The meaning of the rules is that of
-//! `restic forget` (0.17 and later), with two differences: the hour that a clock change repeats
-//! counts as two, and the windows do not keep the oldest backup as a filler.
+//! `restic forget` (0.17 and later), with three differences: the hour that a clock change repeats
+//! counts as two, the windows do not keep the oldest backup as a filler, and the one that stands
+//! for a day or longer is of the tier that was made for it, if there is one.
 //!
 //! Invariants: every rule only adds reasons and none looks at another's, so more rules, or a larger
 //! number in one, never take a reason away.
 //!
 //! Does not: remove, or know about limits on removal.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use jiff::{Timestamp, Zoned};
 
 use crate::order::Field;
-use crate::{Backup, Period, Policy, Reason, State};
+use crate::{Backup, Period, Policy, Reason, State, Tier};
 
 /// The reasons to keep each of `field.rivals`, in the same order.
 pub(crate) fn reasons(policy: &Policy, field: &Field<'_>) -> Vec<Vec<Reason>> {
@@ -32,8 +33,8 @@ pub(crate) fn reasons(policy: &Policy, field: &Field<'_>) -> Vec<Vec<Reason>> {
         let cutoff = policy.before(newest.taken_at, span);
         board.within(rivals, cutoff, &format!("{span:#}"));
     }
-    let local: Vec<Zoned> =
-        rivals.iter().map(|rival| rival.taken_at.to_zoned(policy.time_zone.clone())).collect();
+    let local = |rival: &&Backup| (rival.taken_at.to_zoned(policy.time_zone.clone()), rival.tier);
+    let local: Vec<(Zoned, Tier)> = rivals.iter().map(local).collect();
     for period in Period::ALL {
         board.buckets(&local, period, policy.count(period));
         if let Some(span) = policy.window(period) {
@@ -104,22 +105,16 @@ impl Board {
         }
     }
 
-    fn buckets(&mut self, local: &[Zoned], period: Period, count: u32) {
-        let mut chosen = HashSet::new();
+    fn buckets(&mut self, local: &[(Zoned, Tier)], period: Period, count: u32) {
+        let all = Buckets::of(local.iter().enumerate(), period);
         let mut free = ranks().take(count as usize);
-        let mut oldest_chosen = false;
-        for (place, time) in local.iter().enumerate() {
-            let bucket = period.bucket(time);
-            oldest_chosen = false;
-            if chosen.contains(&bucket) {
-                continue;
-            }
+        let mut is_oldest_chosen = false;
+        for (bucket, (place, _)) in all.chosen {
             let Some(rank) = free.next() else { return };
-            chosen.insert(bucket.clone());
             self.add(place, Reason::Bucket { period, bucket, rank, of: count });
-            oldest_chosen = true;
+            is_oldest_chosen |= place + 1 == local.len();
         }
-        if !oldest_chosen
+        if !is_oldest_chosen
             && free.next().is_some()
             && let Some(reasons) = self.reasons.last_mut()
         {
@@ -127,14 +122,16 @@ impl Board {
         }
     }
 
-    fn buckets_within(&mut self, local: &[Zoned], period: Period, cutoff: Timestamp, window: &str) {
-        let mut chosen = HashSet::new();
-        for (place, time) in local.iter().enumerate().filter(|(_, t)| t.timestamp() > cutoff) {
-            let bucket = period.bucket(time);
-            if chosen.insert(bucket.clone()) {
-                let window = window.to_owned();
-                self.add(place, Reason::BucketWithin { period, bucket, window });
-            }
+    fn buckets_within(
+        &mut self,
+        local: &[(Zoned, Tier)],
+        period: Period,
+        cutoff: Timestamp,
+        window: &str,
+    ) {
+        let recent = local.iter().enumerate().filter(|(_, (time, _))| time.timestamp() > cutoff);
+        for (bucket, (place, _)) in Buckets::of(recent, period).chosen {
+            self.add(place, Reason::BucketWithin { period, bucket, window: window.to_owned() });
         }
     }
 
@@ -146,5 +143,40 @@ impl Board {
                 reasons.push(Reason::MinKeep { rank, of: count });
             }
         }
+    }
+}
+
+/// The buckets of one period, the newest first, each with the place of the backup that stands for it
+/// and how well that one fits.
+struct Buckets {
+    chosen: Vec<(String, (usize, Tier))>,
+}
+
+impl Buckets {
+    /// Of those that fit equally well, the newest stands for its bucket.
+    fn of<'a>(local: impl Iterator<Item = (usize, &'a (Zoned, Tier))>, period: Period) -> Self {
+        let mut chosen: Vec<(String, (usize, Tier))> = Vec::new();
+        let mut known: HashMap<String, usize> = HashMap::new();
+        for (place, (time, tier)) in local {
+            let (bucket, fit) = (period.bucket(time), fit(*tier, period));
+            match known.get(&bucket) {
+                Some(&at) if fit > chosen[at].1.1 => chosen[at].1 = (place, fit),
+                Some(_) => {}
+                None => {
+                    let _ = known.insert(bucket.clone(), chosen.len());
+                    chosen.push((bucket, (place, fit)));
+                }
+            }
+        }
+        Buckets { chosen }
+    }
+}
+
+/// How well a backup of this tier stands for a period: a monthly one is the daily one of its day.
+fn fit(tier: Tier, period: Period) -> Tier {
+    match period {
+        Period::Hourly => Tier::Frequent,
+        Period::Daily | Period::Weekly => tier.min(Tier::Daily),
+        Period::Monthly | Period::Yearly => tier,
     }
 }

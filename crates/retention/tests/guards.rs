@@ -7,7 +7,7 @@ mod common;
 use common::{OURS, at, history, now, ours};
 use jiff::ToSpan;
 use lifeboat_retention::{
-    Action, BACKUPS_MAX, Backup, Guards, Ignored, Plan, Policy, Reason, Refusal, State, plan,
+    Action, BACKUPS_MAX, Backup, Guards, Ignored, Plan, Policy, Reason, Refusal, State, Tier, plan,
 };
 
 /// Keeps one, so that everything else goes unless a guard holds it.
@@ -405,4 +405,37 @@ fn i07_the_newest_captured_backup_stays_beside_a_newer_adopted_one() {
     let found = plan.unwrap();
     assert_eq!(found.newest_verified(), "c-1");
     assert_eq!(found.ignored(), 1);
+}
+
+#[test]
+fn the_first_of_a_day_or_month_stays_and_not_the_newest() {
+    let tiered = |id: &str, at: &str, revision: i64, tier: Tier| Backup {
+        tier,
+        ..ours(id, at, revision, State::Verified)
+    };
+    let backups = [
+        tiered("monthly", "2026-11-01T00:10:00Z", 1, Tier::Monthly),
+        tiered("later that day", "2026-11-01T12:00:00Z", 2, Tier::Frequent),
+        tiered("daily 02", "2026-11-02T00:10:00Z", 3, Tier::Daily),
+        tiered("noon of the 2nd", "2026-11-02T12:00:00Z", 4, Tier::Frequent),
+        tiered("daily 20", "2026-11-20T00:10:00Z", 5, Tier::Daily),
+        tiered("newest", "2026-11-20T12:00:00Z", 6, Tier::Frequent),
+    ];
+    let base = Policy { min_keep: 1, guards: greedy().guards, ..Policy::default() };
+    for (policy, gone) in [
+        (Policy { daily: 9, ..base.clone() }, vec!["later that day", "noon of the 2nd"]),
+        // A monthly one is the one of its day as well; 1 November was a Sunday.
+        (Policy { weekly: 9, ..base.clone() }, vec!["later that day", "noon of the 2nd"]),
+        (
+            Policy { monthly: 1, ..base.clone() },
+            vec!["later that day", "daily 02", "noon of the 2nd", "daily 20"],
+        ),
+        // Within an hour nothing is preferred.
+        (
+            Policy { hourly: 1, ..base.clone() },
+            vec!["monthly", "later that day", "daily 02", "noon of the 2nd", "daily 20"],
+        ),
+    ] {
+        assert_eq!(removed(&plan(&policy, &backups, now(), OURS).unwrap()), gone, "{policy}");
+    }
 }

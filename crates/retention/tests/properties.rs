@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use common::{OTHER, OURS, at};
 use jiff::{Span, Timestamp, ToSpan, Zoned, tz::TimeZone};
 use lifeboat_retention::{
-    Action, Backup, Guards, Ignored, Period, Plan, Policy, Reason, Refusal, State, plan,
+    Action, Backup, Guards, Ignored, Period, Plan, Policy, Reason, Refusal, State, Tier, plan,
 };
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -35,18 +35,20 @@ fn config() -> ProptestConfig {
 fn orderly(state: impl Strategy<Value = State>) -> impl Strategy<Value = Vec<Backup>> {
     let minutes =
         prop_oneof![1 => Just(0_i64), 4 => 1..90_i64, 4 => 90..3000_i64, 1 => 3000..90_000_i64];
-    let step = (minutes, 0..20_i64, state);
+    let tier =
+        prop_oneof![6 => Just(Tier::Frequent), 2 => Just(Tier::Daily), 1 => Just(Tier::Monthly)];
+    let step = (minutes, 0..20_i64, state, tier);
     prop::collection::vec(step, 0..45).prop_map(|steps| {
         // Near the end of a year and of the clocks' summer.
         let mut taken_at = at("2025-10-20T21:30:00Z");
         let mut revision = 1000;
         let mut backups = Vec::new();
-        for (number, (minutes, revisions, state)) in steps.into_iter().enumerate() {
+        for (number, (minutes, revisions, state, tier)) in steps.into_iter().enumerate() {
             taken_at += minutes.minutes();
             revision += revisions;
             let id = format!("b{number:02}");
             let (cluster_id, is_adopted) = (Some(OURS), false);
-            backups.push(Backup { id, cluster_id, is_adopted, taken_at, revision, state });
+            backups.push(Backup { id, cluster_id, is_adopted, taken_at, revision, state, tier });
         }
         backups
     })
@@ -221,27 +223,67 @@ fn check_limits(guards: Guards, removed: usize, of: usize) {
     );
 }
 
+/// Every reason of a plan that stands for a period or for nothing but its place, without whose it is.
+fn promises(plan: &Plan) -> BTreeSet<String> {
+    let mut promises = BTreeSet::new();
+    for decision in plan.decisions() {
+        let Action::Keep { reasons } = &decision.action else { continue };
+        for reason in reasons {
+            let by_tier = match reason {
+                Reason::Bucket { .. } => true,
+                // Which of a bucket lies in the window is the same; what stands for it may differ.
+                Reason::BucketWithin { .. } => true,
+                // Both say what the rules have left over.
+                Reason::MinKeep { .. } | Reason::Oldest { .. } => continue,
+                _ => false,
+            };
+            let whose = if by_tier { "" } else { decision.id.as_str() };
+            promises.insert(format!("{whose} {reason}"));
+        }
+    }
+    promises
+}
+
 // === the rules a second time, each as a sentence about sets ===
 
-/// Whether rule `period`, with `count` places, wants `history[place]`; the newest is at 0.
-fn count_wants(history: &[Zoned], place: usize, period: Period, count: u32) -> bool {
-    let bucket = |zoned: &Zoned| bucket_number(zoned, period);
+/// One of the history, the newest at 0.
+type Entry = (Zoned, Tier);
+
+/// Whether rule `period`, with `count` places, wants `history[place]`.
+fn count_wants(history: &[Entry], place: usize, period: Period, count: u32) -> bool {
+    let bucket = |(zoned, _): &Entry| bucket_number(zoned, period);
     let mine = bucket(&history[place]);
-    let newer: BTreeSet<_> = history[..place].iter().map(bucket).collect();
+    let newest_of_mine = history.iter().position(|entry| bucket(entry) == mine).unwrap();
+    let newer: BTreeSet<_> = history[..newest_of_mine].iter().map(bucket).collect();
     let all: BTreeSet<_> = history.iter().map(bucket).collect();
-    let chosen = !newer.contains(&mine) && newer.len() < count as usize;
+    let chosen = stands_for(history, place, period, Timestamp::MIN) && newer.len() < count as usize;
     let is_oldest = place + 1 == history.len();
     chosen || (count > 0 && is_oldest && all.len() < count as usize)
 }
 
-/// Whether the window wants `history[place]`: recent enough, and nothing newer in its bucket.
-fn window_wants(history: &[Zoned], place: usize, period: Option<Period>, window: Span) -> bool {
-    let age_limit = history[0].checked_sub(window).map_or(Timestamp::MIN, |z| z.timestamp());
-    let first = |period| {
-        let mine = bucket_number(&history[place], period);
-        history[..place].iter().all(|newer| bucket_number(newer, period) != mine)
+/// Whether the window wants `history[place]`: recent enough, and nothing fits its bucket better.
+fn window_wants(history: &[Entry], place: usize, period: Option<Period>, window: Span) -> bool {
+    let age_limit = history[0].0.checked_sub(window).map_or(Timestamp::MIN, |z| z.timestamp());
+    history[place].0.timestamp() > age_limit
+        && period.is_none_or(|period| stands_for(history, place, period, age_limit))
+}
+
+/// Whether nothing after `limit` in the bucket of `history[place]` fits better, and nothing newer
+/// as well.
+fn stands_for(history: &[Entry], place: usize, period: Period, limit: Timestamp) -> bool {
+    let fit = |tier: Tier| match period {
+        Period::Hourly => 0,
+        Period::Daily | Period::Weekly => u8::from(tier != Tier::Frequent),
+        Period::Monthly | Period::Yearly => tier as u8,
     };
-    history[place].timestamp() > age_limit && period.is_none_or(first)
+    let mine = (bucket_number(&history[place].0, period), fit(history[place].1));
+    history.iter().enumerate().filter(|(_, (zoned, _))| zoned.timestamp() > limit).all(
+        |(other, (zoned, tier))| {
+            bucket_number(zoned, period) != mine.0
+                || fit(*tier) < mine.1
+                || (fit(*tier) == mine.1 && other >= place)
+        },
+    )
 }
 
 /// Numbers where the crate has names: a bucket is the moment at which it begins.
@@ -261,7 +303,7 @@ fn bucket_number(zoned: &Zoned, period: Period) -> Timestamp {
     .timestamp()
 }
 
-fn policy_wants(policy: &Policy, history: &[Zoned], place: usize) -> bool {
+fn policy_wants(policy: &Policy, history: &[Entry], place: usize) -> bool {
     place < policy.last.max(policy.min_keep).max(1) as usize
         || policy.within.is_some_and(|window| window_wants(history, place, None, window))
         || Period::ALL.into_iter().any(|period| {
@@ -375,8 +417,8 @@ proptest! {
         let mut newest_first: Vec<&Backup> = backups.iter().collect();
         newest_first.sort_by_key(|backup| (backup.revision, backup.taken_at, &backup.id));
         newest_first.reverse();
-        let zoned = |b: &&Backup| b.taken_at.to_zoned(policy.time_zone.clone());
-        let history: Vec<Zoned> = newest_first.iter().map(zoned).collect();
+        let entry = |b: &&Backup| (b.taken_at.to_zoned(policy.time_zone.clone()), b.tier);
+        let history: Vec<Entry> = newest_first.iter().map(entry).collect();
         match plan(&policy, &backups, now, OURS) {
             Ok(plan) => for (place, backup) in newest_first.iter().enumerate() {
                 let kept = matches!(by_id(&plan)[backup.id.as_str()], Action::Keep { .. });
@@ -397,6 +439,30 @@ proptest! {
                 prop_assert_eq!((0..of).filter(unwanted).count(), removed);
             }
             Err(other) => prop_assert!(false, "{}", other),
+        }
+    }
+
+    /// Whatever the tiers are, every rule keeps something in as many hours, days, … as it would
+    /// without them, and what is kept whatever the rules say stays the same.
+    #[test]
+    fn i07_tiers_choose_within_a_period_and_break_no_guard(
+        backups in messy(), mut policy in policy(), offset in offset_seconds(),
+    ) {
+        policy.guards.allow_large_removal = true;
+        let now = clock(&backups, offset);
+        let mut plain = backups.clone();
+        plain.iter_mut().for_each(|backup| backup.tier = Tier::Frequent);
+        match (plan(&policy, &backups, now, OURS), plan(&policy, &plain, now, OURS)) {
+            (Ok(with), Ok(without)) => {
+                check_floor(&with, &policy, &backups, now);
+                prop_assert_eq!(with.newest_verified(), without.newest_verified());
+                prop_assert_eq!(promises(&with), promises(&without));
+                for (id, action) in by_id(&without) {
+                    let is_ignored = |action: &Action| matches!(action, Action::Ignore { .. });
+                    prop_assert_eq!(is_ignored(by_id(&with)[id]), is_ignored(action), "{}", id);
+                }
+            }
+            (with, without) => prop_assert_eq!(with, without),
         }
     }
 

@@ -118,13 +118,24 @@ pub trait Destination: Send + Sync {
         None
     }
 
-    /// Whether the object was stored in the way that `keeping` and the settings ask for.
+    /// Whether the object was stored in the way that `keeping` and the settings ask for, as far as
+    /// its description tells.
     ///
     /// # Errors
     /// [`ErrorKind::SilentDowngrade`] when the store ignored a setting.
     fn audit(&self, info: &ObjectInfo, keeping: &Keeping) -> Result<()> {
         let _ = (info, keeping);
         Ok(())
+    }
+
+    /// The same of a new object, with what only further requests can tell. What the store ignored
+    /// when it took the object, and can be asked for afterwards, is asked for once more; the answer
+    /// is how the object is described then.
+    ///
+    /// # Errors
+    /// As [`Destination::audit`]; [`ErrorKind::Denied`] when the store may not be asked.
+    async fn confirm(&self, info: ObjectInfo, keeping: &Keeping) -> Result<ObjectInfo> {
+        self.audit(&info, keeping).map(|()| info)
     }
 }
 

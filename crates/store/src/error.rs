@@ -45,6 +45,7 @@ pub enum Operation {
     List,
     Delete,
     CleanUp,
+    Copy,
     ReadBack,
 }
 
@@ -78,6 +79,12 @@ pub enum ErrorKind {
         verb: &'static str,
         /// What the store said.
         answer: Answer,
+    },
+    /// The store keeps the object until a time, against everybody.
+    #[error("it is locked{}", until.map(|until| format!(" until {until}")).unwrap_or_default())]
+    Locked {
+        /// Until when, if the store says so.
+        until: Option<jiff::Timestamp>,
     },
     /// There are no usable credentials.
     #[error("credentials {problem}: {said}")]
@@ -218,6 +225,13 @@ pub struct Answer {
     pub request_id: Option<String>,
 }
 
+impl Answer {
+    /// Whether the store's sentence has this word.
+    pub(crate) fn says(&self, word: &str) -> bool {
+        self.message.as_ref().is_some_and(|message| message.contains(word))
+    }
+}
+
 impl fmt::Display for Answer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let status = self.status.map(|s| s.to_string());
@@ -315,6 +329,7 @@ impl ErrorKind {
             Self::AlreadyExists => "keys are never reused; let the next run choose a new one",
             Self::Conflict { .. } | Self::Transient { .. } => "try again later",
             Self::Denied { .. } => "grant the permission named above to this role",
+            Self::Locked { .. } => "it can be removed when the lock has ended",
             Self::Credentials { problem, .. } => problem.hint(),
             Self::Stalled { .. } => "check the network to this destination, or raise the timeout",
             Self::Listing { .. } => "do not prune from it; ask the store's operator",
@@ -361,6 +376,7 @@ impl Operation {
             Self::List => "list",
             Self::Delete => "delete",
             Self::CleanUp => "clean up",
+            Self::Copy => "copy",
             Self::ReadBack => "read back",
         }
     }

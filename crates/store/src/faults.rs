@@ -301,4 +301,8 @@ impl Destination for FaultStore {
     fn audit(&self, info: &ObjectInfo, keeping: &Keeping) -> Result<()> {
         self.0.destination.audit(info, keeping)
     }
+
+    async fn confirm(&self, info: ObjectInfo, keeping: &Keeping) -> Result<ObjectInfo> {
+        self.0.destination.confirm(info, keeping).await
+    }
 }

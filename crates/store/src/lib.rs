@@ -27,11 +27,13 @@ mod keeping;
 mod key;
 mod object;
 mod pace;
+mod patience;
 mod probe;
 mod read_back;
 mod s3;
 mod settings;
 mod summary;
+mod throttle;
 mod xml_end;
 
 pub use azure::AzureDestination;
@@ -46,12 +48,13 @@ pub use gcs::GcsDestination;
 pub use keeping::{Keeping, Lock, LockMode};
 pub use key::{KEY_BYTES_MAX, KeyProblem, check_key};
 pub use object::{ObjectInfo, Stored};
-pub use probe::{Examine, Probe, Trial, Verdict, probe};
-pub use read_back::{Proof, ReadBack, ReadBackMode, ReadBackOptions, read_back, read_back_small};
+pub use probe::{Examine, Probe, Protection, Trial, Verdict, probe};
+pub use read_back::{Proof, ReadBack, ReadBackMode, ReadBackOptions, read_back};
 pub use s3::S3Destination;
 pub use settings::{
-    AzureCredentials, AzureSettings, Checksum, DestinationSettings, Endpoint, EndpointProblem,
-    FileSettings, GcsSettings, PART_BYTES_DEFAULT, PART_BYTES_MAX, PART_BYTES_MIN,
+    AzureCredentials, AzureSettings, COPY_BYTES_MAX, Checksum, DestinationSettings, Endpoint,
+    EndpointProblem, FileSettings, GcsSettings, PART_BYTES_DEFAULT, PART_BYTES_MAX, PART_BYTES_MIN,
     PARTS_IN_FLIGHT_MAX, S3Settings, Secret, Sse, StaticCredentials,
 };
 pub use summary::{Acknowledged, Summary, Summer};
+pub use throttle::Throttled;

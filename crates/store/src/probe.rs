@@ -49,6 +49,20 @@ pub trait Examine: Send + Sync {
 
     /// The store's clock, by the date of an answer, whatever it answers.
     async fn time(&self, key: &str) -> Option<Timestamp>;
+
+    /// What keeps objects from being lost for good, as far as it may be asked.
+    async fn protection(&self) -> Protection {
+        Protection::default()
+    }
+}
+
+/// What a bucket does against loss by itself; `None` where it does not say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Protection {
+    /// Whether objects can be locked in it.
+    pub locks: Option<bool>,
+    /// Whether it keeps what is removed or replaced as an older version.
+    pub versions: Option<bool>,
 }
 
 /// What was tried.
@@ -111,9 +125,17 @@ pub struct Probe {
     pub clock_ahead_seconds: Option<i64>,
     /// The key of the object that could not be deleted.
     pub left: Option<String>,
+    /// What the bucket does against loss.
+    pub protection: Protection,
 }
 
 impl Probe {
+    /// How a trial ended; `None` when it did not come to it.
+    #[must_use]
+    pub fn verdict(&self, trial: Trial) -> Option<&Verdict> {
+        self.trials.iter().find(|(tried, _)| *tried == trial).map(|(_, verdict)| verdict)
+    }
+
     fn good(&mut self, trial: Trial, words: &'static str) {
         self.trials.push((trial, Verdict::Good(words)));
     }
@@ -148,6 +170,9 @@ pub async fn probe(
             return probe;
         }
     };
+    if let Some(store) = destination.examine() {
+        probe.protection = store.protection().await;
+    }
     let before = now();
     if probe.left.is_none() {
         match write(destination, &key, keeping).await {
@@ -228,7 +253,11 @@ async fn look(
         }
         Err(e) => Err(e),
     };
-    match found.and_then(|info| destination.audit(&info, keeping).map(|()| info)) {
+    let confirmed = match found {
+        Ok(info) => destination.confirm(info, keeping).await,
+        Err(e) => Err(e),
+    };
+    match confirmed {
         Ok(info) => {
             probe.good(Trial::Settings, "settings honoured");
             Some(info)

@@ -82,7 +82,7 @@ pub async fn read_back(
     let check = Check { destination, key, stall_timeout: options.stall_timeout };
     let info = check.look().await?;
     check.same("length", &expected.bytes.to_string(), &info.bytes.to_string())?;
-    destination.audit(&info, &options.keeping)?;
+    let info = check.in_time(destination.confirm(info, &options.keeping)).await??;
     if options.mode == ReadBackMode::Checksum
         && let Some(proof) = check.kept_checksum(&info, expected)?
     {
@@ -203,21 +203,4 @@ async fn open_new(destination: &dyn Destination, key: &str, limit: Duration) -> 
             }
         }
     }
-}
-
-/// Proves that a small object is what was just written.
-///
-/// # Errors
-/// [`ErrorKind::Corrupt`] when it is something else, [`ErrorKind::NotFound`] when the store does
-/// not have it even after some looks, or any refusal to be read.
-pub async fn read_back_small(
-    destination: &dyn Destination,
-    key: &str,
-    expected: &[u8],
-    stall_timeout: Duration,
-) -> Result<()> {
-    let check = Check { destination, key, stall_timeout };
-    let (found, wanted) = (check.summarize().await?, Summary::of(expected));
-    check.same("length", &wanted.bytes.to_string(), &found.bytes.to_string())?;
-    check.same("SHA-256", &wanted.sha256_hex(), &found.sha256_hex())
 }

@@ -12,12 +12,15 @@ mod cleanup;
 mod client;
 mod clock;
 mod commit;
+mod copy;
 mod credentials;
+mod customer;
 mod ending;
 mod error;
 mod examine;
 #[cfg(debug_assertions)]
 mod failpoints;
+mod keep;
 mod list;
 mod object;
 mod parts;
@@ -28,6 +31,7 @@ use crate::clock::StoreClock;
 use crate::http::CONNECT_TIMEOUT;
 use crate::key::{check_key, check_prefix};
 use crate::pace::Pace;
+use crate::patience::Patience;
 use crate::{
     Acknowledged, Blocks, Destination, ErrorKind, Examine, Keeping, ObjectInfo, Operation, Result,
     S3Settings, StoreError, Stored, Upload,
@@ -42,6 +46,8 @@ use std::time::Duration;
 
 /// A part is given its request's timeout and a second for every so many bytes.
 const UPLOAD_BYTES_PER_SECOND_MIN: u64 = 256 << 10;
+/// A store copies by itself at this rate at least; the answer comes at the end.
+const COPY_BYTES_PER_SECOND_MIN: u64 = 2 << 20;
 /// All attempts of one request together may take so many times the limit of one.
 const ATTEMPTS_BUDGET: u32 = 3;
 
@@ -57,6 +63,8 @@ struct Bucket {
     prefix: String,
     pace: Pace,
     clock: StoreClock,
+    /// For encryption with a key of the customer's own.
+    customer_key: Option<customer::CustomerKey>,
 }
 
 impl S3Destination {
@@ -67,12 +75,14 @@ impl S3Destination {
     pub async fn open(settings: S3Settings) -> Result<Self> {
         let fail = |kind| StoreError::new(&settings.name, Operation::Open, "", kind);
         client::check(&settings).map_err(fail)?;
-        let (client, pace, clock) = client::build(&settings).await.map_err(fail)?;
+        let customer_key = customer::CustomerKey::of(&settings).map_err(fail)?;
+        let (client, pace, clock) =
+            client::build(&settings, customer_key.clone()).await.map_err(fail)?;
         let prefix = match settings.prefix.trim_matches('/') {
             "" => String::new(),
             prefix => format!("{prefix}/"),
         };
-        Ok(S3Destination(Arc::new(Bucket { client, settings, prefix, pace, clock })))
+        Ok(S3Destination(Arc::new(Bucket { client, settings, prefix, pace, clock, customer_key })))
     }
 }
 
@@ -95,8 +105,16 @@ impl Bucket {
 
     /// Limits of a request that carries so many bytes.
     fn limits(&self, body_bytes: usize) -> aws_sdk_s3::config::Builder {
-        let sending = Duration::from_secs(body_bytes as u64 / UPLOAD_BYTES_PER_SECOND_MIN);
-        let attempt = self.settings.timeout + sending;
+        self.limits_with(Duration::from_secs(body_bytes as u64 / UPLOAD_BYTES_PER_SECOND_MIN))
+    }
+
+    /// Limits of a request that makes the store copy so many bytes.
+    fn copy_limits(&self, bytes: u64) -> aws_sdk_s3::config::Builder {
+        self.limits_with(Duration::from_secs(bytes / COPY_BYTES_PER_SECOND_MIN))
+    }
+
+    fn limits_with(&self, more: Duration) -> aws_sdk_s3::config::Builder {
+        let attempt = self.settings.timeout + more;
         let limits = TimeoutConfig::builder()
             .connect_timeout(CONNECT_TIMEOUT)
             .read_timeout(attempt)
@@ -140,7 +158,9 @@ impl Destination for S3Destination {
     }
 
     async fn put_new(&self, key: &str, bytes: Bytes, keeping: &Keeping) -> Result<Stored> {
-        commit::put_new(self, Operation::Put, key, bytes, keeping).await
+        let patience = Patience::new(self.0.settings.patience, &Acknowledged::default());
+        let put = || commit::put_new(self, Operation::Put, key, bytes.clone(), keeping);
+        patience.insist(put).await
     }
 
     async fn head(&self, key: &str) -> Result<Option<ObjectInfo>> {
@@ -149,6 +169,19 @@ impl Destination for S3Destination {
 
     async fn read(&self, key: &str, range: Option<Range<u64>>) -> Result<Blocks> {
         body::read(self.0.clone(), key, range).await
+    }
+
+    async fn copy_from(
+        &self,
+        source: &dyn Destination,
+        key: &str,
+        bytes: u64,
+        keeping: &Keeping,
+    ) -> Result<Option<Stored>> {
+        match source.as_any().downcast_ref::<S3Destination>() {
+            Some(source) => copy::copy_from(self, source, key, bytes, keeping).await,
+            None => Ok(None),
+        }
     }
 
     fn as_any(&self) -> &dyn std::any::Any {
@@ -167,7 +200,10 @@ impl Destination for S3Destination {
             Ok(_) => Ok(()),
             Err(e) => match self.0.kind(&e, "s3:DeleteObject") {
                 ErrorKind::NotFound => Ok(()),
-                kind => Err(self.0.error(Operation::Delete, key, kind)),
+                kind => {
+                    let kind = self.0.why_not_deleted(key, kind).await;
+                    Err(self.0.error(Operation::Delete, key, kind))
+                }
             },
         }
     }
@@ -186,8 +222,16 @@ impl Destination for S3Destination {
 
     fn audit(&self, info: &ObjectInfo, keeping: &Keeping) -> Result<()> {
         let checked = object::check_class(keeping, info)
-            .and_then(|()| object::check_sse(&self.0.settings, info));
+            .and_then(|()| object::check_sse(&self.0.settings, info))
+            .and_then(|()| keep::check_lock(keeping, info));
         checked.map_err(|kind| self.0.error(Operation::ReadBack, &info.key, kind))
+    }
+
+    async fn confirm(&self, info: ObjectInfo, keeping: &Keeping) -> Result<ObjectInfo> {
+        let info = self.0.insist_on_lock(info, keeping).await?;
+        self.audit(&info, keeping)?;
+        self.0.must_have_tags(&info, keeping).await?;
+        Ok(info)
     }
 }
 

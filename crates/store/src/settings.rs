@@ -14,6 +14,8 @@ pub const PART_BYTES_DEFAULT: u64 = 8 << 20;
 pub const PART_BYTES_MIN: u64 = 5 << 20;
 /// The largest part that S3 takes.
 pub const PART_BYTES_MAX: u64 = 5 << 30;
+/// The largest object that Amazon copies in one request.
+pub const COPY_BYTES_MAX: u64 = 5 << 30;
 /// How many parts may be in flight at once, at most: each of them is held in memory.
 pub const PARTS_IN_FLIGHT_MAX: usize = 16;
 /// How often a request is tried, at most.
@@ -83,6 +85,10 @@ pub struct S3Settings {
     pub attempts: u32,
     /// Limit of one attempt of a small request. A part gets more, by its size.
     pub timeout: Duration,
+    /// How long a write is insisted on without progress, beyond these attempts; zero not to.
+    pub patience: Duration,
+    /// The largest object that the store copies in one request.
+    pub copy_bytes_max: u64,
 }
 
 impl S3Settings {
@@ -107,6 +113,8 @@ impl S3Settings {
             parts_in_flight: 3,
             attempts: 5,
             timeout: Duration::from_secs(60),
+            patience: Duration::from_secs(270),
+            copy_bytes_max: COPY_BYTES_MAX,
         }
     }
 }
@@ -357,6 +365,21 @@ impl Endpoint {
             return Err(EndpointProblem::Query);
         }
         Ok(Endpoint(url))
+    }
+
+    /// Whether what is said to it is encrypted on its way.
+    pub(crate) fn is_https(&self) -> bool {
+        self.0.scheme() == "https"
+    }
+
+    /// Whether it is on this very machine.
+    pub(crate) fn is_loopback(&self) -> bool {
+        match self.0.host() {
+            Some(url::Host::Ipv4(address)) => address.is_loopback(),
+            Some(url::Host::Ipv6(address)) => address.is_loopback(),
+            Some(url::Host::Domain(name)) => name == "localhost",
+            None => false,
+        }
     }
 
     /// The URL.

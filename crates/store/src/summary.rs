@@ -140,18 +140,35 @@ impl Tally {
 
 /// Counts the bytes that a store confirmed; clones share one count.
 #[derive(Debug, Clone, Default)]
-pub struct Acknowledged(Arc<AtomicU64>);
+pub struct Acknowledged(Arc<Counts>);
+
+#[derive(Debug, Default)]
+struct Counts {
+    bytes: AtomicU64,
+    /// Signs of life without a byte.
+    signs: AtomicU64,
+}
 
 impl Acknowledged {
     /// Bytes confirmed until now.
     #[must_use]
     pub fn bytes(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
+        self.0.bytes.load(Ordering::Relaxed)
     }
 
     /// Counts more confirmed bytes; for implementors of destinations.
     pub fn add(&self, bytes: u64) {
-        self.0.fetch_add(bytes, Ordering::Relaxed);
+        self.0.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Tells that nothing is confirmed only because nothing may be sent yet.
+    pub(crate) fn alive(&self) {
+        self.0.signs.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A number that grows whenever there is reason to go on waiting.
+    pub(crate) fn progress(&self) -> u64 {
+        self.bytes().wrapping_add(self.0.signs.load(Ordering::Relaxed))
     }
 }
 

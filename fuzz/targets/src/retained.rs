@@ -6,7 +6,7 @@
 
 use crate::choices::Choices;
 use jiff::{Timestamp, ToSpan, tz::TimeZone};
-use retention::{Action, Backup, Guards, Plan, Policy, State};
+use retention::{Action, Backup, Guards, Plan, Policy, State, Tier};
 
 const OURS: u64 = 1;
 const BACKUPS_MAX: usize = 40;
@@ -81,6 +81,7 @@ fn history(choices: &mut Choices<'_>) -> (Vec<Backup>, i64) {
             taken_at: Timestamp::from_second(if odd { 3 * second } else { second }).unwrap(),
             revision: if odd { choices.odd_number().cast_signed() } else { revision },
             state: states[choices.below(8) % 5 * usize::from(choices.one_in(2))],
+            tier: choices.of_slice(&[Tier::Frequent, Tier::Daily, Tier::Monthly]),
         });
     }
     (backups, second)

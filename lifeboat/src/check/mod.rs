@@ -9,6 +9,7 @@
 
 mod ask;
 mod local;
+mod matrix;
 mod screen;
 mod would;
 
@@ -60,7 +61,8 @@ pub(crate) fn check(common: &Common, args: &OutputArgs) -> Result<ExitCode, Erro
     if let Some(finding) = local::room(&pipeline, snapshot_bytes) {
         parts[0].add(finding);
     }
-    let plan = planning::plan(&pipeline, clock);
+    let seen = planning::Seen::look_for_tier(common, &pipeline);
+    let plan = planning::plan(&pipeline, clock, &seen);
     let answer = Answer {
         version: 1,
         cluster: pipeline.cluster.clone(),

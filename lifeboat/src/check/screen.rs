@@ -1,9 +1,9 @@
 //! The one screen: a line for what is well, one for each thing that is not, and at the end what to
 //! do next.
 
-use super::{Answer, subject};
+use super::{Answer, matrix, subject};
 use crate::error::Error;
-use contract::{CheckReport, Finding, Level};
+use contract::{Capability, CheckReport, Finding, Level};
 use rustix::termios::tcgetwinsize;
 use std::io::IsTerminal;
 
@@ -43,6 +43,9 @@ impl Screen {
                 name = "";
             }
         }
+        for part in &answer.parts {
+            self.capabilities(&mut text, &part.capabilities);
+        }
         for (position, words) in answer.would.lines().iter().enumerate() {
             self.line(&mut text, None, if position == 0 { "would" } else { "" }, words);
         }
@@ -55,6 +58,25 @@ impl Screen {
             self.line(&mut text, Some(*level), "next", step);
         }
         text
+    }
+
+    /// The matrix, or sentences where it does not fit.
+    fn capabilities(&self, text: &mut String, capabilities: &[Capability]) {
+        let indent = " ".repeat(INDENT);
+        match matrix::table(capabilities, self.columns.saturating_sub(INDENT)) {
+            Some(table) => {
+                for (position, line) in table.iter().enumerate() {
+                    let name =
+                        if position == 0 { format!("  {:<10}", "can") } else { indent.clone() };
+                    *text += &format!("{name}{}\n", contract::visible(line));
+                }
+            }
+            None => {
+                for (position, words) in matrix::sentences(capabilities).iter().enumerate() {
+                    self.line(text, None, if position == 0 { "can" } else { "" }, words);
+                }
+            }
+        }
     }
 
     /// One line, wrapped between words, with its mark.

@@ -16,7 +16,7 @@ use serde::Serialize;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use store::{ErrorKind, Keeping, Operation, StoreError};
+use store::{ErrorKind, Keeping, Operation, ReadBackMode, ReadBackOptions, StoreError, Summary};
 
 /// What is to be stored, and where.
 pub(crate) struct Wanted {
@@ -67,9 +67,10 @@ pub(crate) async fn store(wanted: &Wanted, pipeline: &Pipeline) -> Result<Stored
     let record_key = record.object_name(&tier).map_err(unfit)?.key(&pipeline.cluster);
     let opened = destinations::open_one(pipeline, &wanted.destination).await?;
     let work = async {
-        must_be_there(wanted, pipeline, &opened, &name, &record).await?;
+        let manifest = must_be_there(wanted, pipeline, &opened, &name, &record).await?;
         failpoint::pass("catalogue.record.writing");
-        write(&opened, &record_key, &bytes).await?;
+        let keeping = opened.keeping(&manifest.tier, manifest.taken_at).of_record();
+        write(&opened, &record_key, &bytes, keeping).await?;
         failpoint::pass("catalogue.record.written");
         Ok::<(), Error>(())
     };
@@ -103,7 +104,7 @@ async fn must_be_there(
     opened: &Opened,
     name: &ObjectName,
     record: &Record,
-) -> Result<(), Error> {
+) -> Result<Manifest, Error> {
     let (destination, key) = (wanted.destination.clone(), wanted.manifest_key.clone());
     let bytes_max = usize::try_from(MANIFEST_BYTES_MAX).unwrap_or(usize::MAX);
     let bytes = match store::read_small(&*opened.store, &key, bytes_max).await {
@@ -116,18 +117,20 @@ async fn must_be_there(
     let sha256 = contract::Digest::of(&bytes).sha256;
     let manifest = Manifest::from_bytes(&pipeline.cluster, name, &bytes);
     match manifest {
-        Ok(manifest) => record.must_be_about(&manifest, &sha256).map_err(|source| Error::Changed {
-            destination,
-            key,
-            source,
-        }),
+        Ok(manifest) => match record.must_be_about(&manifest, &sha256) {
+            Ok(()) => Ok(manifest),
+            Err(source) => Err(Error::Changed { destination, key, source }),
+        },
         Err(source) => Err(Error::Manifest { destination, key, source }),
     }
 }
 
-async fn write(opened: &Opened, key: &str, bytes: &Bytes) -> Result<(), Error> {
-    let stored = opened.store.put_new(key, bytes.clone(), &Keeping::default()).await;
+/// The record is kept like the manifest that it is about.
+async fn write(opened: &Opened, key: &str, bytes: &Bytes, keeping: Keeping) -> Result<(), Error> {
+    let stored = opened.store.put_new(key, bytes.clone(), &keeping).await;
     stored.map_err(destinations::Error::Store)?;
-    let read_back = store::read_back_small(&*opened.store, key, bytes, opened.timeout).await;
-    Ok(read_back.map_err(destinations::Error::Store)?)
+    let (mode, stall_timeout) = (ReadBackMode::Full, opened.timeout);
+    let options = ReadBackOptions { mode, stall_timeout, keeping };
+    let read_back = store::read_back(&*opened.store, key, &Summary::of(bytes), &options).await;
+    Ok(read_back.map(drop).map_err(destinations::Error::Store)?)
 }

@@ -4,12 +4,17 @@
 //! Without its manifest a backup does not exist. A prune that is killed between the two leaves an
 //! orphan, which costs space and nothing else; the other way round it would leave a backup that
 //! is listed and cannot be restored. Records that such a death leaves behind go with the next prune.
+//!
+//! A backup of which anything is locked is left whole. That is asked before the first removal: a
+//! bucket that keeps versions hides a locked object behind a marker instead of refusing, and then
+//! the lock would protect bytes that nobody lists.
 
 use crate::error::Error;
 use crate::plans::Plans;
-use catalogue::{Backup, DestinationCatalogue};
+use catalogue::{Backup, DestinationCatalogue, Manifest};
 use contract::Failure;
 use destinations::Opened;
+use jiff::Timestamp;
 use std::collections::BTreeMap;
 use store::{ErrorKind, Operation, StoreError};
 
@@ -21,6 +26,7 @@ pub(crate) async fn apply(
     plans: &Plans,
     catalogues: &[DestinationCatalogue],
     opened: &BTreeMap<String, Opened>,
+    now: Timestamp,
 ) -> Result<Removed, Error> {
     let mut removed = Removed::new();
     let mut failures: Vec<destinations::Error> = Vec::new();
@@ -32,10 +38,14 @@ pub(crate) async fn apply(
         for decision in plan.removals() {
             let is_it = |b: &&Backup| b.name.as_str() == decision.id;
             let Some(backup) = catalogue.backups.iter().find(is_it) else { continue };
-            match remove_in_time(opened, backup).await {
+            match remove_in_time(opened, backup, now).await {
                 Ok(()) => {
                     tracing::info!("removed {} from {name}", decision.id);
                     gone.push(decision.id.clone());
+                }
+                // That a lock holds is no failure: it is what it was set for.
+                Err(e) if is_locked(&e) => {
+                    tracing::warn!(hint = e.hint().unwrap_or_default(), "{e}");
                 }
                 Err(e) => {
                     tracing::warn!("{e}");
@@ -55,8 +65,16 @@ pub(crate) async fn apply(
     }
 }
 
-async fn remove_in_time(opened: &Opened, backup: &Backup) -> Result<(), destinations::Error> {
-    match tokio::time::timeout(opened.timeout, remove(opened, backup)).await {
+fn is_locked(e: &destinations::Error) -> bool {
+    matches!(e, destinations::Error::Store(e) if matches!(e.kind(), ErrorKind::Locked { .. }))
+}
+
+async fn remove_in_time(
+    opened: &Opened,
+    backup: &Backup,
+    now: Timestamp,
+) -> Result<(), destinations::Error> {
+    match tokio::time::timeout(opened.timeout, remove(opened, backup, now)).await {
         Ok(removed) => removed,
         Err(_) => {
             let (name, kind) = (opened.store.name(), ErrorKind::Stalled { after: opened.timeout });
@@ -65,7 +83,12 @@ async fn remove_in_time(opened: &Opened, backup: &Backup) -> Result<(), destinat
     }
 }
 
-async fn remove(opened: &Opened, backup: &Backup) -> Result<(), destinations::Error> {
+async fn remove(
+    opened: &Opened,
+    backup: &Backup,
+    now: Timestamp,
+) -> Result<(), destinations::Error> {
+    must_not_be_locked(opened, backup, now).await?;
     failpoint::pass("prune.removing");
     opened.store.delete(&backup.manifest_key).await?;
     failpoint::pass("prune.manifest.removed");
@@ -74,6 +97,27 @@ async fn remove(opened: &Opened, backup: &Backup) -> Result<(), destinations::Er
         failpoint::pass("prune.artifact.removed");
     }
     sweep(opened, &backup.records).await;
+    Ok(())
+}
+
+/// A store that does not say so may still refuse.
+async fn must_not_be_locked(
+    opened: &Opened,
+    backup: &Backup,
+    now: Timestamp,
+) -> Result<(), destinations::Error> {
+    // Whose clock decides is the store's; without one there are no locks either.
+    let now = opened.store.store_time().unwrap_or(now);
+    let artifact = backup.manifest.as_ref().map(Manifest::artifact_key);
+    for key in artifact.iter().chain([&backup.manifest_key]) {
+        // Whoever may not look there may still be allowed to remove it, and be refused.
+        let looked = opened.store.head(key).await.ok().flatten();
+        let until = looked.and_then(|info| info.locked_until).filter(|until| *until > now);
+        if until.is_some() {
+            let kind = ErrorKind::Locked { until };
+            return Err(StoreError::new(opened.store.name(), Operation::Delete, key, kind).into());
+        }
+    }
     Ok(())
 }
 

@@ -8,7 +8,7 @@ use catalogue::{Backup, DestinationCatalogue, State};
 use config::{Pipeline, Prune};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use retention::{Guards, Plan, Policy};
+use retention::{Guards, Plan, Policy, Tier};
 use std::collections::BTreeMap;
 
 /// The plan of each destination, by its name.
@@ -103,6 +103,16 @@ fn candidate(backup: &Backup) -> retention::Backup {
             State::Suspect => retention::State::Suspect,
             State::Broken => retention::State::Broken,
         },
+        tier: manifest.map_or(Tier::Frequent, |m| tier(&m.tier)),
+    }
+}
+
+/// A tier that this version does not know was made for no day or month that it knows.
+fn tier(name: &str) -> Tier {
+    match name {
+        "daily" => Tier::Daily,
+        "monthly" => Tier::Monthly,
+        _ => Tier::Frequent,
     }
 }
 

@@ -71,7 +71,7 @@ async fn prune(
     }
     let removed = match args.dry_run {
         true => Removed::new(),
-        false => apply::apply(&plans, &catalogues, &opened).await?,
+        false => apply::apply(&plans, &catalogues, &opened, job.now()).await?,
     };
     match args.dry_run {
         true => tracing::info!("nothing was removed: this was a dry run"),

@@ -14,9 +14,9 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Error> {
     let pipeline = Pipeline::load(args.common.config.as_deref())?;
     let mut report = CheckReport::new("replicate");
     let clock = Clock::system();
-    for finding in destinations::block_on(destinations::check_all(&pipeline, clock))? {
-        report.add(finding);
-    }
+    let checked = destinations::block_on(destinations::check_all(&pipeline, clock))?;
+    checked.findings.into_iter().for_each(|finding| report.add(finding));
+    report.capabilities = checked.capabilities;
     let count = pipeline.destinations.len();
     if count == 1 {
         let detail = "there is only one destination: when it is lost, every backup is";

@@ -15,7 +15,9 @@ use contract::{Exit, Failure};
 use destinations::Opened;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
-use store::{ErrorKind, Keeping, Operation, Outcome, StoreError};
+use store::{
+    ErrorKind, Keeping, Operation, Outcome, ReadBackMode, ReadBackOptions, StoreError, Summary,
+};
 
 /// What became of each destination that came to an end, by name: the time at which its copy was
 /// complete and proved, or what was wrong.
@@ -245,7 +247,12 @@ async fn write_manifest(
 ) -> Result<(), StoreError> {
     opened.store.put_new(key, bytes.clone(), keeping).await?;
     failpoint::pass("replicate.manifest.created");
-    store::read_back_small(&*opened.store, key, bytes, opened.timeout).await
+    let options = ReadBackOptions {
+        mode: ReadBackMode::Full,
+        stall_timeout: opened.timeout,
+        keeping: keeping.clone(),
+    };
+    store::read_back(&*opened.store, key, &Summary::of(bytes), &options).await.map(drop)
 }
 
 fn timed_out(name: &str, key: &str, after: Duration) -> StoreError {

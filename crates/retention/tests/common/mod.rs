@@ -4,7 +4,7 @@
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses its own part")]
 
 use jiff::Timestamp;
-use lifeboat_retention::{Backup, State};
+use lifeboat_retention::{Backup, State, Tier};
 
 pub const OURS: u64 = 0xcdf8_1819_4e3a_8c32;
 pub const OTHER: u64 = 0x0bad_cafe;
@@ -24,8 +24,8 @@ pub fn history() -> Vec<Backup> {
 
 /// One backup of our cluster, for cases that need only a few.
 pub fn ours(id: &str, taken_at: &str, revision: i64, state: State) -> Backup {
-    let (id, taken_at) = (id.to_owned(), at(taken_at));
-    Backup { id, cluster_id: Some(OURS), is_adopted: false, taken_at, revision, state }
+    let (id, taken_at, tier) = (id.to_owned(), at(taken_at), Tier::Frequent);
+    Backup { id, cluster_id: Some(OURS), is_adopted: false, taken_at, revision, state, tier }
 }
 
 fn backup(line: &str) -> Backup {
@@ -50,5 +50,6 @@ fn backup(line: &str) -> Backup {
             "broken" => State::Broken,
             _ => panic!("state {state}"),
         },
+        tier: Tier::Frequent,
     }
 }

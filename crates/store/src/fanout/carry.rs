@@ -145,10 +145,10 @@ async fn progressing<T>(
 ) -> Option<T> {
     let mut call = pin!(call);
     loop {
-        let before = acknowledged.bytes();
+        let before = acknowledged.progress();
         match tokio::time::timeout(stall_timeout, &mut call).await {
             Ok(done) => return Some(done),
-            Err(_) if acknowledged.bytes() > before => {}
+            Err(_) if acknowledged.progress() != before => {}
             Err(_) => return None,
         }
     }

@@ -3,9 +3,10 @@
 //! Everything that can be wrong in the settings is found here, before the first request.
 
 use super::credentials::{FromFile, explicit};
+use super::customer::CustomerKey;
 use super::retry::Patience;
 use crate::clock::StoreClock;
-use crate::http::{certificates, unusable};
+use crate::http::certificates;
 use crate::pace::Pace;
 use crate::settings::ATTEMPTS_MAX;
 use crate::{
@@ -16,12 +17,13 @@ use aws_config::{BehaviorVersion, ConfigLoader, SdkConfig};
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::retry::{RetryConfig, RetryPartition};
 use aws_sdk_s3::config::{
-    Builder, IdentityCache, ProvideCredentials, Region, RequestChecksumCalculation,
-    ResponseChecksumValidation, SharedCredentialsProvider, SharedHttpClient,
+    IdentityCache, ProvideCredentials, Region, RequestChecksumCalculation,
+    ResponseChecksumValidation, RuntimeComponents, SharedCredentialsProvider, SharedHttpClient,
     StalledStreamProtectionConfig,
 };
+use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode};
-use std::path::Path;
+use aws_smithy_http_client::{Builder, Connector};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -65,7 +67,10 @@ fn config(said: String, hint: &'static str) -> Result<(), ErrorKind> {
 
 /// The client, how many parts it may send at once, and the store's clock. The SDK's own chain
 /// serves whatever the settings leave open.
-pub(super) async fn build(settings: &S3Settings) -> Result<(Client, Pace, StoreClock), ErrorKind> {
+pub(super) async fn build(
+    settings: &S3Settings,
+    customer_key: Option<CustomerKey>,
+) -> Result<(Client, Pace, StoreClock), ErrorKind> {
     let file = match settings.credentials {
         Some(_) => None,
         None => FromFile::new(settings).map(Arc::new),
@@ -81,7 +86,7 @@ pub(super) async fn build(settings: &S3Settings) -> Result<(Client, Pace, StoreC
         RetryConfig::standard().with_max_attempts(settings.attempts).with_max_backoff(BACKOFF_MAX);
     let (pace, clock) = (Pace::new(settings.parts_in_flight), StoreClock::default());
     let patience = Patience { pace: pace.clone(), credentials: file };
-    let mut builder = Builder::from(&shared)
+    let mut builder = aws_sdk_s3::config::Builder::from(&shared)
         .retry_classifier(patience)
         .interceptor(clock.clone())
         .force_path_style(settings.path_style)
@@ -98,8 +103,11 @@ pub(super) async fn build(settings: &S3Settings) -> Result<(Client, Pace, StoreC
             .request_checksum_calculation(RequestChecksumCalculation::WhenSupported)
             .response_checksum_validation(ResponseChecksumValidation::WhenSupported);
     }
-    if let Some(path) = &settings.ca_file {
-        builder = builder.http_client(trusting(path)?);
+    if settings.ca_file.is_some() || settings.proxy.is_some() {
+        builder = builder.http_client(http_client(settings)?);
+    }
+    if let Some(key) = customer_key {
+        builder = builder.interceptor(key);
     }
     #[cfg(debug_assertions)]
     let builder = builder.interceptor(super::failpoints::Failpoints);
@@ -134,16 +142,33 @@ async fn shared(settings: &S3Settings, file: Option<Arc<FromFile>>) -> SdkConfig
     loader.load().await
 }
 
-/// An HTTP client that trusts the certificates in a file and no others. Only requests to the
-/// bucket use it: the SDK's own credential services keep the system's trust.
-fn trusting(path: &Path) -> Result<SharedHttpClient, ErrorKind> {
-    let pem = certificates(path)?;
-    let context = TlsContext::builder()
-        .with_trust_store(TrustStore::empty().with_pem_certificate(pem))
-        .build()
-        .map_err(|e| unusable(path, &e.to_string()))?;
-    Ok(aws_smithy_http_client::Builder::new()
-        .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
-        .tls_context(context)
-        .build_https())
+/// An HTTP client that trusts the certificates in a file and no others, and goes through a proxy,
+/// each if there is one. Only requests to the bucket use it: the SDK's own credential services keep
+/// the system's trust and the environment's proxy.
+fn http_client(settings: &S3Settings) -> Result<SharedHttpClient, ErrorKind> {
+    let mut context = TlsContext::builder();
+    if let Some(path) = &settings.ca_file {
+        let pem = certificates(path)?;
+        context = context.with_trust_store(TrustStore::empty().with_pem_certificate(pem));
+    }
+    let context = context.build().map_err(|e| {
+        let said = format!("TLS cannot be set up: {e}");
+        ErrorKind::Config { said, hint: "correct ca_file" }
+    })?;
+    let proxy = match &settings.proxy {
+        Some(proxy) => ProxyConfig::all(proxy.as_str()).map_err(|e| {
+            let said = format!("the proxy {} cannot be used: {e}", proxy.as_str());
+            ErrorKind::Config { said, hint: "write it like http://proxy.example:3128" }
+        })?,
+        None => ProxyConfig::from_env(),
+    };
+    Ok(Builder::new().build_with_connector_fn(move |settings, components| {
+        let mut connector = Connector::builder()
+            .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
+            .tls_context(context.clone())
+            .proxy_config(proxy.clone());
+        connector.set_connector_settings(settings.cloned());
+        connector.set_sleep_impl(components.and_then(RuntimeComponents::sleep_impl));
+        connector.build()
+    }))
 }

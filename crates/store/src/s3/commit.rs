@@ -1,9 +1,9 @@
 //! The calls that make an object appear: PUT and CompleteMultipartUpload, each on the condition
 //! that the key is free, and within the order of calls of [`CreateOnly`].
 
-use super::S3Destination;
 use super::begin::sse_headers;
 use super::object::encode_crc;
+use super::{S3Destination, keep};
 use crate::create_only::CreateOnly;
 use crate::{Checksum, ErrorKind, Keeping, Operation, Result, Stored, Summary};
 use aws_sdk_s3::primitives::ByteStream;
@@ -14,6 +14,7 @@ use bytes::Bytes;
 
 /// What every object is, whatever its name ends with.
 pub(super) const CONTENT_TYPE: &str = "application/octet-stream";
+
 /// Writes a small object in one request.
 pub(super) async fn put_new(
     destination: &S3Destination,
@@ -49,6 +50,9 @@ pub(super) async fn put(
         .set_storage_class(keeping.storage_class.as_deref().map(StorageClass::from))
         .set_server_side_encryption(sse)
         .set_ssekms_key_id(kms_key)
+        .set_object_lock_mode(keep::lock_mode(keeping))
+        .set_object_lock_retain_until_date(keep::locked_until(keeping))
+        .set_tagging(keep::tagging(keeping))
         .body(ByteStream::from(bytes));
     let request = match settings.checksum {
         Checksum::Full => request.checksum_crc64_nvme(encode_crc(wanted.crc64nvme)),

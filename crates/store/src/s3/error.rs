@@ -38,11 +38,31 @@ impl Bucket {
                 ErrorKind::Transient { said }
             }
             SdkError::DispatchFailure(failure) => match failure.as_connector_error() {
-                Some(connector) => unreachable(connector),
+                Some(connector) => self.unreachable(connector),
                 None => transient(e),
             },
             _ => credentials(e).unwrap_or_else(|| not_sent(e)),
         }
+    }
+}
+
+impl Bucket {
+    fn unreachable(&self, e: &ConnectorError) -> ErrorKind {
+        if let Some(kind) = credentials(e) {
+            return kind;
+        }
+        let cause = innermost(e);
+        // A certificate does not get better by waiting. rustls says "invalid peer certificate: …".
+        if cause.contains("certificate") {
+            let said = format!("the server's certificate is not trusted: {cause}");
+            return ErrorKind::Config { said, hint: "name its authority in ca_file" };
+        }
+        let what =
+            if e.is_timeout() { "no connection within the time limit" } else { "no connection" };
+        // Whether the proxy is not there or does not get through, it is the one that was asked.
+        let by =
+            self.settings.proxy.as_ref().map(|proxy| format!(" by the proxy {}", proxy.as_str()));
+        ErrorKind::Transient { said: format!("{what}{}: {cause}", by.unwrap_or_default()) }
     }
 }
 
@@ -87,6 +107,10 @@ fn refused(bucket: &str, verb: &'static str, answer: Answer, raw: &HttpResponse)
         | "InvalidRegionName" => wrong_region(&answer, raw),
         "InvalidStorageClass" => setting("storage_class", &answer, "correct it, or leave it out"),
         "InvalidEncryptionAlgorithmError" => setting("sse", &answer, "correct it, or leave it out"),
+        "InvalidTag" => setting("tags", &answer, "use letters, digits, spaces and + - = . _ : / @"),
+        "InvalidRequest" if answer.says("ObjectLockConfiguration") => {
+            setting("lock", &answer, "make a bucket with object lock, or delete lock")
+        }
         "InvalidBucketName" => setting("the bucket's name", &answer, "correct it in the url"),
         "NotImplemented" => setting("a request", &answer, LACKING),
         "RequestTimeout"
@@ -184,20 +208,6 @@ fn wrong_region(answer: &Answer, raw: &HttpResponse) -> ErrorKind {
     };
     let said = format!("{elsewhere} ({answer})");
     ErrorKind::Config { said, hint: "correct region or endpoint" }
-}
-
-fn unreachable(e: &ConnectorError) -> ErrorKind {
-    if let Some(kind) = credentials(e) {
-        return kind;
-    }
-    let cause = innermost(e);
-    // A certificate does not get better by waiting. rustls says "invalid peer certificate: …".
-    if cause.contains("certificate") {
-        let said = format!("the server's certificate is not trusted: {cause}");
-        return ErrorKind::Config { said, hint: "name its authority in ca_file" };
-    }
-    let said = if e.is_timeout() { "no connection within the time limit" } else { "no connection" };
-    ErrorKind::Transient { said: format!("{said}: {cause}") }
 }
 
 fn transient(e: &(dyn Error + 'static)) -> ErrorKind {

@@ -3,12 +3,13 @@
 //! Only `probe` uses these, on objects of its own.
 
 use super::{Bucket, S3Destination, begin, cleanup, commit};
-use crate::{Checksum, ErrorKind, Examine, Keeping, Operation, Result, Summary};
+use crate::{Checksum, ErrorKind, Examine, Keeping, Operation, Protection, Result, Summary};
 use async_trait::async_trait;
 use aws_sdk_s3::config::interceptors::BeforeDeserializationInterceptorContextRef;
 use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
-use aws_sdk_s3::error::BoxError;
+use aws_sdk_s3::error::{BoxError, ProvideErrorMetadata};
 use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::types::{BucketVersioningStatus, ObjectLockEnabled};
 use bytes::Bytes;
 use jiff::Timestamp;
 use std::sync::{Arc, Mutex};
@@ -65,6 +66,32 @@ impl Examine for S3Destination {
         let _ = request.interceptor(dates.clone()).send().await;
         let date = dates.0.lock().ok()?.take()?;
         jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(&date).ok()
+    }
+
+    async fn protection(&self) -> Protection {
+        let (locks, versions) = tokio::join!(self.0.has_locks(), self.0.has_versions());
+        Protection { locks, versions }
+    }
+}
+
+impl Bucket {
+    async fn has_locks(&self) -> Option<bool> {
+        let request = self.client.get_object_lock_configuration().bucket(&self.settings.bucket);
+        match request.customize().config_override(self.limits(0)).send().await {
+            Ok(answer) => {
+                let enabled = answer.object_lock_configuration?.object_lock_enabled;
+                Some(enabled == Some(ObjectLockEnabled::Enabled))
+            }
+            Err(e) if e.code() == Some("ObjectLockConfigurationNotFoundError") => Some(false),
+            // Not permitted, or not known to the server.
+            Err(_) => None,
+        }
+    }
+
+    async fn has_versions(&self) -> Option<bool> {
+        let request = self.client.get_bucket_versioning().bucket(&self.settings.bucket);
+        let answer = request.customize().config_override(self.limits(0)).send().await.ok()?;
+        Some(answer.status == Some(BucketVersioningStatus::Enabled))
     }
 }
 

@@ -1,6 +1,7 @@
 //! HEAD, and what it must report.
 
-use super::Bucket;
+use super::customer::CustomerKey;
+use super::{Bucket, keep};
 use crate::{Checksum, ErrorKind, Keeping, ObjectInfo, Operation, Result, S3Settings, Sse};
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::primitives::DateTime;
@@ -23,7 +24,8 @@ impl Bucket {
         let request = request.set_checksum_mode(mode).customize().config_override(self.limits(0));
         match request.send().await {
             Ok(head) => {
-                describe(key, &head).map(Some).map_err(|kind| self.error(operation, key, kind))
+                let info = describe(key, &head, self.customer_key.as_ref());
+                info.map(Some).map_err(|kind| self.error(operation, key, kind))
             }
             Err(e) => match self.kind(&e, LOOK_VERB) {
                 ErrorKind::NotFound => Ok(None),
@@ -58,7 +60,11 @@ impl Bucket {
     }
 }
 
-fn describe(key: &str, head: &HeadObjectOutput) -> std::result::Result<ObjectInfo, ErrorKind> {
+fn describe(
+    key: &str,
+    head: &HeadObjectOutput,
+    customer: Option<&CustomerKey>,
+) -> std::result::Result<ObjectInfo, ErrorKind> {
     let class = head.storage_class().map(|c| c.as_str().to_owned());
     Ok(ObjectInfo {
         key: key.to_owned(),
@@ -67,11 +73,11 @@ fn describe(key: &str, head: &HeadObjectOutput) -> std::result::Result<ObjectInf
         crc64nvme: head.checksum_crc64_nvme().and_then(decode_crc),
         crc32c: None,
         storage_class: class.filter(|c| c != STANDARD_CLASS),
-        sse: head.server_side_encryption().map(|sse| read_sse(sse, head.ssekms_key_id())),
+        sse: encryption(customer, head),
         etag: head.e_tag().map(str::to_owned),
         version_id: head.version_id().map(str::to_owned),
         locked_until: head.object_lock_retain_until_date().and_then(timestamp),
-        lock_mode: None,
+        lock_mode: head.object_lock_mode().and_then(keep::read_mode),
     })
 }
 
@@ -96,6 +102,17 @@ pub(super) fn encode_crc(crc: u64) -> String {
 pub(super) fn decode_crc(text: &str) -> Option<u64> {
     let bytes = BASE64.decode(text).ok()?;
     Some(u64::from_be_bytes(bytes.try_into().ok()?))
+}
+
+fn encryption(customer: Option<&CustomerKey>, head: &HeadObjectOutput) -> Option<Sse> {
+    if let Some(md5) = head.sse_customer_key_md5() {
+        let ours = customer.filter(|key| key.has_md5(md5));
+        return Some(ours.map_or_else(
+            || Sse::Other("another key of the customer's own".to_owned()),
+            CustomerKey::sse,
+        ));
+    }
+    head.server_side_encryption().map(|sse| read_sse(sse, head.ssekms_key_id()))
 }
 
 fn read_sse(sse: &ServerSideEncryption, key_id: Option<&str>) -> Sse {
@@ -133,6 +150,7 @@ pub(super) fn check_sse(
     let fits = match (asked, &info.sse) {
         (Sse::S3, Some(Sse::S3)) => true,
         (Sse::Kms { key_id: None }, Some(Sse::Kms { .. })) => true,
+        (Sse::Customer { .. }, Some(Sse::Customer { .. })) => true,
         (Sse::Kms { key_id: Some(asked) }, Some(Sse::Kms { key_id })) => {
             is_same_key(asked, key_id.as_deref())
         }

@@ -1,12 +1,14 @@
 //! A multipart upload of unknown length, with a bounded number of parts in flight.
 //!
 //! Until the first part is full nothing is sent: an object smaller than a part is one PUT.
-//! Memory: the part being filled and `parts_in_flight` more.
+//! Memory: the part being filled and `parts_in_flight` more. A part is held until the store has it:
+//! when the store was away, the upload goes on with it under the same id.
 
 use super::begin;
 use super::commit::{self, Parts};
 use super::parts::{PARTS_MAX, part_bytes};
 use super::{Bucket, S3Destination};
+use crate::patience::Patience;
 use crate::summary::Tally;
 use crate::{
     Acknowledged, Checksum, ErrorKind, Keeping, Operation, Result, StoreError, Stored, Summary,
@@ -71,6 +73,10 @@ impl S3Upload {
         self.bucket().error(operation, &self.key, kind)
     }
 
+    fn patience(&self) -> Patience {
+        Patience::new(self.bucket().settings.patience, &self.acknowledged)
+    }
+
     /// Sends a full part, waiting for a free place first.
     async fn send_part(&mut self, body: Bytes) -> Result<()> {
         if self.sent == PARTS_MAX {
@@ -91,7 +97,8 @@ impl S3Upload {
             number: self.sent,
             acknowledged: self.acknowledged.clone(),
         };
-        self.in_flight.spawn(part.send(body));
+        let patience = self.patience();
+        self.in_flight.spawn(async move { patience.insist(|| part.send(body.clone())).await });
         Ok(())
     }
 
@@ -124,7 +131,11 @@ impl S3Upload {
             return Ok(id.clone());
         }
         let (bucket, key, name) = (self.bucket().clone(), self.key.clone(), self.name.clone());
-        let begin = begin::begin(bucket, key, name, self.keeping.clone());
+        let (keeping, patience) = (self.keeping.clone(), self.patience());
+        let begin = async move {
+            let begin = || begin::begin(bucket.clone(), key.clone(), name.clone(), keeping.clone());
+            patience.insist(begin).await
+        };
         let beginning = self.beginning.get_or_insert_with(|| tokio::spawn(begin));
         let joined = beginning.await;
         self.beginning = None;
@@ -137,16 +148,8 @@ impl S3Upload {
         self.tally.check(summary).map_err(|kind| self.error(Operation::Complete, kind))?;
         let rest = std::mem::take(&mut self.filling).freeze();
         if self.upload_id.is_none() {
-            let length = rest.len() as u64;
-            let put = commit::put_new(
-                &self.destination,
-                Operation::Complete,
-                &self.key,
-                rest,
-                &self.keeping,
-            );
-            let stored = put.await?;
-            self.acknowledged.add(length);
+            let stored = self.put(&rest).await?;
+            self.acknowledged.add(rest.len() as u64);
             return Ok(stored);
         }
         if !rest.is_empty() {
@@ -158,12 +161,19 @@ impl S3Upload {
         let upload_id = self.begin().await?;
         let (key, name) = (self.key.as_str(), self.name.as_str());
         let parts = Parts { destination: &self.destination, key, name, upload_id, parts };
-        let stored = parts.complete(summary).await?;
+        let stored = self.patience().insist(|| parts.complete(summary)).await?;
         // When the object was there already, the store still holds our parts.
         if !stored.existed {
             self.upload_id = None;
         }
         Ok(stored)
+    }
+
+    /// The whole object in one request: it is smaller than a part.
+    async fn put(&self, bytes: &Bytes) -> Result<Stored> {
+        let (destination, key, keeping) = (&self.destination, &self.key, &self.keeping);
+        let put = || commit::put_new(destination, Operation::Complete, key, bytes.clone(), keeping);
+        self.patience().insist(put).await
     }
 
     /// Waits for the id of an upload that was just being begun.
@@ -265,7 +275,8 @@ struct Part {
 }
 
 impl Part {
-    async fn send(self, body: Bytes) -> Result<CompletedPart> {
+    /// A part that is sent again replaces itself.
+    async fn send(&self, body: Bytes) -> Result<CompletedPart> {
         let length = body.len();
         let algorithm = match self.bucket.settings.checksum {
             Checksum::Full => Some(ChecksumAlgorithm::Crc64Nvme),

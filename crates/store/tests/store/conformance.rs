@@ -6,7 +6,7 @@ use lifeboat_store::conformance::{Extent, run};
 use lifeboat_store::faults::{FaultStore, MemoryDestination};
 use lifeboat_store::{
     Checksum, Destination, ErrorKind, FileDestination, FileSettings, Keeping, ReadBackOptions,
-    S3Destination, Sse, Summary, read_back,
+    S3Destination, Sse, Summary, Throttled, read_back,
 };
 use std::sync::Arc;
 
@@ -28,7 +28,10 @@ async fn s3(url: &str, checksum: Checksum) -> S3Destination {
 async fn a_directory_conforms() {
     let dir = tempfile::tempdir().unwrap();
     let settings = FileSettings { name: "disk".into(), path: dir.path().join("backups") };
-    conforms(&FileDestination::open(settings).unwrap(), MANY_PAGES).await;
+    let directory = FileDestination::open(settings).unwrap();
+    conforms(&directory, MANY_PAGES).await;
+    // A limit that nothing here reaches changes nothing.
+    conforms(&Throttled::new(Arc::new(directory), 1 << 40), EXTENT).await;
 }
 
 #[tokio::test]

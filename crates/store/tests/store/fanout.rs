@@ -4,7 +4,7 @@ use crate::memory::{Behaviour, Memory};
 use bytes::Bytes;
 use lifeboat_store::conformance::noise;
 use lifeboat_store::{
-    AllFailed, ErrorKind, FanoutOptions, FanoutSender, Outcome, Summary, Target, fanout,
+    AllFailed, ErrorKind, FanoutOptions, FanoutSender, Outcome, Summary, Target, Throttled, fanout,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -338,4 +338,27 @@ async fn whatever_the_speeds_the_bytes_are_right() {
         assert!(outcomes.iter().any(|o| o.result.is_ok()), "seed {seed}");
         assert_eq!(sent, Ok(()), "seed {seed}");
     }
+}
+
+/// What goes slowly because it may not go faster is not stalled: a second's worth of bytes at a time,
+/// with a limit of less than the whole takes.
+#[tokio::test(flavor = "multi_thread")]
+async fn f25_a_destination_at_its_own_limit_has_not_stalled() {
+    let dir = tempfile::tempdir().unwrap();
+    let memory = Memory::new("slow", Behaviour::default());
+    let rate = 64 << 10;
+    let bytes = noise(4 * rate);
+    let mut target = Target::new(Arc::new(Throttled::new(memory.clone(), rate as u64)), "key");
+    target.stall_timeout = Duration::from_millis(2_500);
+    let (sender, run) = fanout(vec![target], options(1_000, 0, dir.path()));
+    let sent = bytes.clone();
+    let sending = tokio::task::spawn_blocking(move || {
+        let mut sender = sender;
+        // All in one block: the store confirms nothing before the whole of it is through.
+        sender.send(&sent)?;
+        sender.finish(&Summary::of(&sent))
+    });
+    let outcomes = run.run().await;
+    sending.await.unwrap().unwrap();
+    is_kept(&outcomes[0], &memory, &bytes);
 }

@@ -442,3 +442,38 @@ async fn f39_the_store_tells_its_time_with_every_answer() {
         "{told}"
     );
 }
+
+/// A store that goes away in the middle and comes back: the same upload goes on, with the parts that
+/// were still at hand.
+#[tokio::test]
+async fn f23_i24_an_interrupted_upload_is_taken_up_again_under_its_id() {
+    let fake = FakeS3::start(Quirks { wants: Some(Checksum::Full), ..Quirks::default() }).await;
+    let mut settings = servers::settings(&fake.url, Checksum::Full);
+    (settings.attempts, settings.patience) = (1, Duration::from_secs(60));
+    let destination = S3Destination::open(settings).await.unwrap();
+    for operation in ["begin", "part", "complete", "put"] {
+        fake.fail(operation, 1, false, refusal(503, "ServiceUnavailable"));
+        fake.fail(operation, 1, false, Reply::Lost);
+    }
+    let bytes = noise(LARGE);
+    upload(&destination, &bytes).await.unwrap();
+    assert_eq!(read_small(&destination, "key", LARGE + 1).await.unwrap(), bytes);
+    // Each was tried three times in all, and nothing was begun twice.
+    assert_eq!((fake.count("begin"), fake.count("part"), fake.count("complete")), (3, 5, 3));
+    assert!(fake.uploads().is_empty());
+    destination.put_new("small", noise(9), &Keeping::default()).await.unwrap();
+    assert_eq!(fake.count("put"), 3);
+}
+
+/// When the store has forgotten the upload, no patience helps.
+#[tokio::test]
+async fn f23_an_upload_that_is_gone_is_final() {
+    let fake = FakeS3::start(Quirks::default()).await;
+    let mut settings = servers::settings(&fake.url, Checksum::Full);
+    (settings.attempts, settings.patience) = (1, Duration::from_secs(60));
+    let destination = S3Destination::open(settings).await.unwrap();
+    fake.fail("part", ALWAYS, false, refusal(404, "NoSuchUpload"));
+    let error = upload(&destination, &noise(LARGE)).await.unwrap_err();
+    assert!(error.to_string().contains("NoSuchUpload"), "{error}");
+    assert!(fake.count("part") <= 3, "{}", fake.count("part"));
+}

@@ -10,7 +10,7 @@ use lifeboat_store::conformance::noise;
 use lifeboat_store::faults::{Effect, Fault, FaultStore, MemoryDestination, Refusal, Rule};
 use lifeboat_store::{
     Acknowledged, Destination, ErrorKind, FanoutOptions, FileDestination, FileSettings, Keeping,
-    Operation, ReadBackOptions, Result, Summary, Target, fanout, read_back, read_back_small,
+    Operation, ReadBackOptions, Result, Summary, Target, fanout, read_back,
 };
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -76,7 +76,7 @@ async fn in_time<T>(call: impl Future<Output = Result<T>>) -> Option<Result<T>> 
 async fn put(liar: &Liar, key: &str, bytes: &Bytes) -> (bool, bool) {
     let put = in_time(liar.store.put_new(key, bytes.clone(), &Keeping::default())).await;
     let Some(Ok(_)) = put else { return (false, false) };
-    (true, read_back_small(&liar.store, key, bytes, STALL).await.is_ok())
+    (true, read_back(&liar.store, key, &Summary::of(bytes), &full()).await.is_ok())
 }
 
 /// A large one, in blocks.

@@ -111,6 +111,48 @@ pub(crate) async fn fake_gcs(test: &str) -> Option<Server> {
     Some(server)
 }
 
+/// MinIO, with a certificate where one is given (PEM of the certificate and of its key).
+pub(crate) async fn minio(test: &str, tls: Option<(&str, &str)>) -> Option<Server> {
+    let Some(program) = program("minio", "minio") else {
+        skip(test, "minio");
+        return None;
+    };
+    let (root, port) = (tempfile::tempdir().unwrap(), free_port());
+    let mut command = Command::new(program);
+    command.env_clear().args(["server", "--quiet", "--address", &format!("127.0.0.1:{port}")]);
+    command.arg(root.path().join("data")).env("HOME", root.path());
+    command.env("MINIO_ROOT_USER", ACCESS_KEY).env("MINIO_ROOT_PASSWORD", SECRET_KEY);
+    command.env("MINIO_REGION", "us-east-1").env("MINIO_BROWSER", "off");
+    command.env("MINIO_UPDATE", "off");
+    let certificates = root.path().join("certs");
+    std::fs::create_dir(&certificates).unwrap();
+    if let Some((certificate, key)) = tls {
+        std::fs::write(certificates.join("public.crt"), certificate).unwrap();
+        std::fs::write(certificates.join("private.key"), key).unwrap();
+        command.arg("--certs-dir").arg(&certificates);
+    }
+    let mut server = start(command, root, port);
+    if tls.is_some() {
+        server.url = format!("https://localhost:{port}");
+        return Some(server);
+    }
+    let client = client(&server.url);
+    for _ in 0..STARTING_PAUSES_MAX {
+        // It listens before it serves.
+        if client.list_buckets().send().await.is_ok() {
+            return Some(prepared(server).await);
+        }
+        tokio::time::sleep(STARTING_PAUSE).await;
+    }
+    panic!("MinIO never served");
+}
+
+/// A bucket whose objects can be locked.
+pub(crate) async fn locking_bucket(url: &str, name: &str) {
+    let request = client(url).create_bucket().bucket(name).object_lock_enabled_for_bucket(true);
+    request.send().await.unwrap();
+}
+
 async fn prepared(server: Server) -> Server {
     client(&server.url).create_bucket().bucket("backups").send().await.unwrap();
     server
@@ -139,6 +181,30 @@ pub(crate) fn gcs_settings(url: &str) -> GcsSettings {
     settings
 }
 
+/// Makes the bucket of these settings at a server that only its own certificate makes trusted.
+pub(crate) async fn bucket_over_tls(settings: &S3Settings) {
+    use aws_smithy_http_client::tls::{
+        Provider, TlsContext, TrustStore, rustls_provider::CryptoMode,
+    };
+    let pem = std::fs::read(settings.ca_file.as_ref().unwrap()).unwrap();
+    let trust = TrustStore::empty().with_pem_certificate(pem);
+    let context = TlsContext::builder().with_trust_store(trust).build().unwrap();
+    let http = aws_smithy_http_client::Builder::new()
+        .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
+        .tls_context(context)
+        .build_https();
+    let url = settings.endpoint_url.as_ref().unwrap().as_str();
+    let config = client(url).config().to_builder().http_client(http).build();
+    let client = aws_sdk_s3::Client::from_conf(config);
+    for _ in 0..STARTING_PAUSES_MAX {
+        if client.create_bucket().bucket(&settings.bucket).send().await.is_ok() {
+            return;
+        }
+        tokio::time::sleep(STARTING_PAUSE).await;
+    }
+    panic!("MinIO never served");
+}
+
 /// Settings for a server on this machine, with small parts.
 pub(crate) fn settings(url: &str, checksum: Checksum) -> S3Settings {
     let mut settings = S3Settings::new("site-b", "backups");
@@ -149,6 +215,8 @@ pub(crate) fn settings(url: &str, checksum: Checksum) -> S3Settings {
     settings.part_bytes = 5 << 20;
     settings.parts_in_flight = 2;
     settings.checksum = checksum;
+    // A script that fails ten times means just that.
+    settings.patience = Duration::ZERO;
     settings.credentials = Some(StaticCredentials {
         access_key_id: Secret::new(ACCESS_KEY),
         secret_access_key: Secret::new(SECRET_KEY),

@@ -119,6 +119,11 @@ fn numbers(length: u64, lie: Lie) -> (Arc<Numbers>, Opened) {
             _ => Duration::from_secs(600),
         },
         is_remote: true,
+        lock_span: config::LockSpan::of(
+            &config::Destination::default(),
+            &config::Pipeline::default(),
+        ),
+        clock: contract::Clock::system(),
     };
     (store, opened)
 }
