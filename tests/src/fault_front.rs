@@ -110,6 +110,17 @@ impl FaultFront {
         self.line.endpoint()
     }
 
+    /// A file of Google's format for somebody of this name, whose tokens this front gives out.
+    #[must_use]
+    pub fn google_user(&self, name: &str) -> String {
+        let token_uri = format!("{}{}", self.endpoint(), protocol::TOKEN_PATH);
+        serde_json::json!({
+            "type": "authorized_user", "client_id": "lifeboat-test", "client_secret": "made-up",
+            "refresh_token": name, "token_uri": token_uri,
+        })
+        .to_string()
+    }
+
     /// From now on the line before it is like this.
     pub fn toxic(&self, line: Line) {
         self.line.set(line);

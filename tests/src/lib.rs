@@ -11,6 +11,8 @@
 pub mod azure;
 pub mod binaries;
 pub mod checker;
+pub mod cloud_scene;
+pub mod clouds;
 pub mod cluster;
 mod error;
 pub mod fault_front;

@@ -23,9 +23,19 @@ pub enum Protocol {
     Azure,
 }
 
-/// Names of objects by the path and query of the session that uploads them: Google's stores name
-/// an object only when its upload begins.
-pub(super) type Sessions = BTreeMap<String, String>;
+/// Resumable uploads by their path and query: Google's stores name an object only when its upload
+/// begins.
+pub(super) type Sessions = BTreeMap<String, Session>;
+
+/// One of them, as far as the server has confirmed it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Session {
+    pub(super) key: String,
+    /// So many bytes have arrived.
+    pub(super) received: u64,
+    /// What the server said when the object was made.
+    pub(super) made: Option<Response>,
+}
 
 impl Protocol {
     /// What a request asks for.
@@ -37,6 +47,27 @@ impl Protocol {
             Protocol::Gcs => gcs::classify(&target, head, sessions),
             Protocol::Azure => azure::classify(&target, head),
         }
+    }
+
+    /// How far an upload has come, when that is what the request asks. fake-gcs-server takes such a
+    /// question for the end of the upload, so that the front has to know.
+    pub(super) fn progress(self, head: &Head, sessions: &Sessions) -> Option<Response> {
+        if self != Protocol::Gcs {
+            return None;
+        }
+        gcs::progress(head, sessions.get(&line_of(head))?)
+    }
+
+    /// Takes note of what the server answered to a chunk.
+    pub(super) fn note(self, head: &Head, response: &Response, sessions: &mut Sessions) {
+        if let Some(session) = sessions.get_mut(&line_of(head)) {
+            gcs::note(head, response, session);
+        }
+    }
+
+    /// Whether the request is for the token server that a front before Google's store is as well.
+    pub(super) fn asks_for_token(self, head: &Head) -> bool {
+        self == Protocol::Gcs && head.method() == "POST" && head.target().0 == TOKEN_PATH
     }
 
     /// How the store says it.
@@ -65,6 +96,26 @@ impl Protocol {
         let (_, rest) = location.split_once("://")?;
         rest.find('/').map(|at| rest[at..].to_owned())
     }
+}
+
+/// Path and query, as they were sent.
+fn line_of(head: &Head) -> String {
+    head.line.split(' ').nth(1).unwrap_or_default().to_owned()
+}
+
+/// Where a front gives out tokens.
+pub(super) const TOKEN_PATH: &str = "/token";
+
+/// A token for whoever asks; it says who that is, by the refresh token of the request.
+pub(super) fn token(body: &[u8]) -> Reply {
+    let body = String::from_utf8_lossy(body).into_owned();
+    let who = serde_json::from_str::<serde_json::Value>(&body).ok();
+    let who = who.and_then(|json| json["refresh_token"].as_str().map(str::to_owned));
+    let who = who.or_else(|| Query(&body).value("refresh_token")).unwrap_or_default();
+    let token = serde_json::json!({
+        "access_token": who, "expires_in": 3600, "token_type": "Bearer",
+    });
+    reply(200, "application/json", token.to_string())
 }
 
 /// The first line of a request.
@@ -123,7 +174,8 @@ mod tests {
     fn of(protocol: Protocol, line: &str, header: (&str, &str)) -> (Operation, String, u32) {
         let headers = vec![(header.0.to_owned(), header.1.to_owned())];
         let head = Head { line: format!("{line} HTTP/1.1"), headers };
-        let session = ("/upload/resumable/s1".to_owned(), "p/a.age".to_owned());
+        let session = Session { key: "p/a.age".into(), received: 262_144, made: None };
+        let session = ("/upload/resumable/s1".to_owned(), session);
         let call = protocol.classify(&head, &Sessions::from([session]));
         let is_listing = matches!(call.operation, List | ListUploads | Other);
         let manifest = call.key.ends_with(".json");
@@ -185,7 +237,7 @@ mod tests {
                 "p/a.age",
                 0,
             ),
-            ("PUT /upload/resumable/s1", range("bytes */300001"), Complete, "p/a.age", 0),
+            ("PUT /upload/resumable/s1", range("bytes */262144"), Complete, "p/a.age", 0),
             ("PUT /upload/resumable/s1", range("bytes */*"), Other, "p/a.age", 0),
             ("DELETE /upload/resumable/s1", no, Abort, "p/a.age", 0),
             ("GET /storage/v1/b/b/o/p%2Fa.age", no, Look, "p/a.age", 0),

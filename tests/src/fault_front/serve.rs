@@ -4,7 +4,7 @@
 
 use super::Shared;
 use super::listing;
-use super::protocol::Protocol;
+use super::protocol::{self, Protocol, Session};
 use super::script::{Call, Effect, Fault, Operation, Reply};
 use crate::wire::{self, Request, Response};
 use std::io::{self, BufReader, Read, Write};
@@ -32,6 +32,10 @@ fn one(
     shared: &Shared,
 ) -> io::Result<Next> {
     let Some(head) = wire::read_head(reader)? else { return Ok(Next::Close) };
+    if shared.protocol.asks_for_token(&head) {
+        let body = wire::read_request_body(reader, &head)?;
+        return send(stream, head.method(), &of_reply(protocol::token(&body)));
+    }
     let call = shared.protocol.classify(&head, &shared.sessions());
     let is_part = call.operation == Operation::Part;
     let fault = shared.script().next(call.clone());
@@ -125,10 +129,15 @@ fn of_reply(reply: Reply) -> Response {
 
 /// The server's answer; where it names itself, it names the front.
 fn passed(request: &Request, call: &Call, shared: &Shared) -> io::Result<Response> {
+    if let Some(known) = shared.protocol.progress(&request.head, &shared.sessions()) {
+        return Ok(known);
+    }
     let mut response = wire::exchange(shared.server_port, request)?;
+    shared.protocol.note(&request.head, &response, &mut shared.sessions());
     if let Some(session) = shared.protocol.session_of(call, &response) {
         response.set("location", &format!("{}{session}", shared.known_as));
-        shared.sessions().insert(session, call.key.clone());
+        let key = call.key.clone();
+        shared.sessions().insert(session, Session { key, ..Session::default() });
     }
     Ok(response)
 }

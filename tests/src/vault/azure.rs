@@ -71,6 +71,12 @@ impl AzureVault {
         (line, response)
     }
 
+    /// Makes the container.
+    pub(crate) fn create(&self) {
+        let (line, response) = self.ask("PUT", "", &[("restype", "container")], &[], b"");
+        let _ = granted(&line, response);
+    }
+
     fn blob(name: &str) -> String {
         format!("/{}", encoded(name, b"/"))
     }
