@@ -202,7 +202,8 @@ fn damage(fault: &Fault, call: &Call, shared: &Shared) -> io::Result<()> {
     let Some(mut bytes) = vault.get(&call.key) else { return Ok(()) };
     let place = |at: u64| usize::try_from(at).unwrap_or(usize::MAX);
     match fault {
-        Fault::Truncated(kept) => bytes.truncate(place(*kept)),
+        // A store may as well keep more than there was.
+        Fault::Truncated(kept) => bytes.resize(place(*kept), 0),
         Fault::Damaged(at) => {
             let last = bytes.len().saturating_sub(1);
             if let Some(byte) = bytes.get_mut(place(*at).min(last)) {
