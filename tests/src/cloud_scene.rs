@@ -7,8 +7,9 @@
 //!
 //! Does not: say what should have become of it.
 
-use crate::clouds::{ACCOUNT, ACCOUNT_KEY, AzureServer, GcsServer};
+use crate::azure::{ACCOUNT, ACCOUNT_KEY, AzureServer};
 use crate::fault_front::{FaultFront, Protocol};
+use crate::gcs::GcsServer;
 use crate::s3::{ACCESS_KEY, SECRET_KEY};
 use crate::site::{CLUSTER, Ran};
 use crate::skips::or_skip;
@@ -20,7 +21,7 @@ use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 use std::process::Command;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 /// A kind of store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -76,14 +77,27 @@ impl CloudScene {
     /// When etcd or the server of S3 is missing, or the run does not get so far.
     pub fn with(test: &str, noise_bytes: usize) -> Result<Self, Error> {
         let store = StoreScene::with(noise_bytes)?;
-        let gcs = or_skip(&format!("{test}::gcs"), GcsServer::start()).map(|server| {
-            let vault = server.bucket(BUCKET);
-            (server, vault)
-        });
-        let azure = or_skip(&format!("{test}::azure"), AzureServer::start()).map(|server| {
-            let vault = server.container(BUCKET);
-            (server, vault)
-        });
+        let gcs = match or_skip(&format!("{test}::gcs"), GcsServer::start()) {
+            Some(server) => {
+                server.create_bucket(BUCKET)?;
+                let vault = GcsVault { port: server.port(), bucket: BUCKET.to_owned() };
+                Some((server, vault))
+            }
+            None => None,
+        };
+        let azure = match or_skip(&format!("{test}::azure"), AzureServer::start()) {
+            Some(server) => {
+                server.create_container(BUCKET)?;
+                let vault = AzureVault {
+                    port: server.port(),
+                    account: ACCOUNT.to_owned(),
+                    key: ACCOUNT_KEY.to_owned(),
+                    container: BUCKET.to_owned(),
+                };
+                Some((server, vault))
+            }
+            None => None,
+        };
         Ok(CloudScene { store, gcs, azure })
     }
 
@@ -130,8 +144,8 @@ impl CloudScene {
             let front = FaultFront::before(protocol, port, Some(vault.clone()));
             front.unwrap_or_else(|e| panic!("{name}: {e:?}"))
         });
-        let runs = AtomicU32::new(0);
-        let place = CloudPlace { scene: self, backend, name, front, vault, runs };
+        let (runs, has_sas) = (AtomicU32::new(0), AtomicBool::new(false));
+        let place = CloudPlace { scene: self, backend, name, front, vault, runs, has_sas };
         place.credentials();
         place.configure("\"all\"", &[place.destination(CALM)], "");
         place
@@ -180,6 +194,8 @@ pub struct CloudPlace<'a> {
     pub vault: Arc<dyn Vault>,
     /// How often it was run here.
     runs: AtomicU32,
+    /// Whether a shared access signature stands in the file of credentials, and not a key.
+    has_sas: AtomicBool,
 }
 
 impl CloudPlace<'_> {
@@ -212,6 +228,20 @@ impl CloudPlace<'_> {
         format!("credentials-{}", self.name)
     }
 
+    /// Takes a file of the site away, if it is there.
+    ///
+    /// # Panics
+    /// When it cannot be removed.
+    pub fn remove(&self, file: &str) {
+        let path = self.scene.store.site.path(file);
+        durable::remove_file(&path).unwrap_or_else(|e| panic!("{e:?}"));
+    }
+
+    /// From now on the file of credentials of a place on Azure holds a shared access signature.
+    pub fn use_sas(&self) {
+        self.has_sas.store(true, Ordering::SeqCst);
+    }
+
     /// This place as a destination, behind its front.
     #[must_use]
     pub fn destination(&self, more: &str) -> String {
@@ -237,7 +267,8 @@ impl CloudPlace<'_> {
             ),
             Backend::Azure => format!(
                 "url = \"az://{ACCOUNT}/{BUCKET}/{place}\"\nendpoint = \"{endpoint}/{ACCOUNT}\"\n\
-                 account_key_file = \"{file}\"\n"
+                 {} = \"{file}\"\n",
+                if self.has_sas.load(Ordering::SeqCst) { "sas_file" } else { "account_key_file" }
             ),
         };
         format!("[destinations.{name}]\n{own}part_bytes = {PART_BYTES}\n{more}\n")

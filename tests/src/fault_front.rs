@@ -22,9 +22,11 @@ pub use protocol::Protocol;
 pub use script::{Call, Effect, Fault, Kind, OPERATIONS, Operation, Reply, Rule, Saying, Tamper};
 
 use crate::Error;
+use crate::policy::{Policy, Requested};
 use crate::s3::S3Server;
 use crate::toxics::{Line, Proxy};
 use crate::vault::{FolderVault, Vault};
+use crate::wire::{self, Head};
 use protocol::Sessions;
 use script::Script;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -52,6 +54,9 @@ struct Shared {
     /// The outer end of the line.
     known_as: String,
     sessions: Mutex<Sessions>,
+    policy: Mutex<Option<Policy>>,
+    /// What the policy did not grant.
+    denied: Mutex<Vec<(Call, String)>>,
     script: Mutex<Script>,
     open: Mutex<Vec<TcpStream>>,
     ended: AtomicBool,
@@ -93,6 +98,8 @@ impl FaultFront {
             vault,
             known_as: line.endpoint(),
             sessions: Mutex::default(),
+            policy: Mutex::default(),
+            denied: Mutex::default(),
             script: Mutex::default(),
             open: Mutex::default(),
             ended: AtomicBool::new(false),
@@ -108,6 +115,30 @@ impl FaultFront {
     #[must_use]
     pub fn endpoint(&self) -> String {
         self.line.endpoint()
+    }
+
+    /// From now on whatever this policy does not grant is refused, in the store's own words.
+    pub fn permit(&self, policy: Option<Policy>) {
+        *self.shared.policy.lock().unwrap_or_else(PoisonError::into_inner) = policy;
+        self.shared.denied.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// What was refused since, with the permission that would have been needed.
+    #[must_use]
+    pub fn denied(&self) -> Vec<(Call, String)> {
+        self.shared.denied.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Writes an object through this front, over whatever is there and without any condition, as
+    /// somebody would who has the credentials and means harm. Gives the status of the answer.
+    ///
+    /// # Panics
+    /// When there is no answer.
+    #[must_use]
+    pub fn put_over(&self, name: &str, bytes: &[u8]) -> u16 {
+        let request = self.shared.protocol.put_over(name, bytes);
+        let answer = wire::exchange(self.port, &request);
+        answer.unwrap_or_else(|e| panic!("{name}: {e}")).status
     }
 
     /// A file of Google's format for somebody of this name, whose tokens this front gives out.
@@ -209,6 +240,20 @@ impl Drop for FaultFront {
 }
 
 impl Shared {
+    /// Whether the policy forbids a request; takes a note of it.
+    fn forbids(&self, call: &Call, head: &Head) -> bool {
+        let policy = self.policy.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let Some(policy) = policy else { return false };
+        let exists = self
+            .vault
+            .as_ref()
+            .is_some_and(|vault| vault.objects(&call.key).contains_key(&call.key));
+        let Some(missing) = policy.lacks(&Requested { call, head, exists }) else { return false };
+        let mut denied = self.denied.lock().unwrap_or_else(PoisonError::into_inner);
+        denied.push((call.clone(), missing));
+        true
+    }
+
     fn sessions(&self) -> MutexGuard<'_, Sessions> {
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -8,7 +8,7 @@ mod gcs;
 mod s3;
 
 use super::script::{Call, Kind, Operation, Reply, Saying};
-use crate::vault::decoded;
+use crate::vault::{decoded, encoded};
 use crate::wire::{Head, Request, Response};
 use std::collections::BTreeMap;
 
@@ -77,6 +77,24 @@ impl Protocol {
             Protocol::Gcs => gcs::say(saying),
             Protocol::Azure => azure::say(saying, operation),
         }
+    }
+
+    /// An unconditional write, as far as a policy looks at it: without credentials, so that it must
+    /// not get further.
+    pub(super) fn put_over(self, name: &str, bytes: &[u8]) -> Request {
+        let (bucket, path) = ("backups", encoded(name, b"/"));
+        let line = match self {
+            Protocol::S3 => format!("PUT /{bucket}/{path} HTTP/1.1"),
+            Protocol::Gcs => {
+                let name = encoded(name, b"");
+                format!(
+                    "POST /upload/storage/v1/b/{bucket}/o?uploadType=media&name={name} HTTP/1.1"
+                )
+            }
+            Protocol::Azure => format!("PUT /account/{bucket}/{path} HTTP/1.1"),
+        };
+        let headers = vec![("host".to_owned(), "127.0.0.1".to_owned())];
+        Request { head: Head { line, headers }, body: bytes.to_vec() }
     }
 
     /// What the store answers to a request that it never carried out, if that can be made up. The

@@ -5,7 +5,7 @@
 use super::Shared;
 use super::listing;
 use super::protocol::{self, Protocol, Session};
-use super::script::{Call, Effect, Fault, Operation, Reply};
+use super::script::{Call, Effect, Fault, Operation, Reply, Saying};
 use crate::wire::{self, Request, Response};
 use std::io::{self, BufReader, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -38,7 +38,11 @@ fn one(
     }
     let call = shared.protocol.classify(&head, &shared.sessions());
     let is_part = call.operation == Operation::Part;
-    let fault = shared.script().next(call.clone());
+    let scripted = shared.script().next(call.clone());
+    let fault = match shared.forbids(&call, &head) {
+        true => Some(Fault::says(Saying::Denied)),
+        false => scripted,
+    };
     if head.get("expect").is_some_and(|e| e.eq_ignore_ascii_case("100-continue")) {
         stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
     }
@@ -156,7 +160,6 @@ fn lost(request: &Request, call: &Call, shared: &Shared) -> io::Result<Response>
 
 /// Success on the first line, and an error inside.
 fn error_inside(protocol: Protocol, call: &Call) -> Response {
-    use super::script::Saying;
     let mut response = of_reply(protocol.say(Saying::Internal, call.operation));
     if protocol == Protocol::S3 {
         response.status = 200;
