@@ -60,6 +60,8 @@ struct Shared {
     script: Mutex<Script>,
     open: Mutex<Vec<TcpStream>>,
     ended: AtomicBool,
+    /// Connections that are served; one whose client went away may still ask the server.
+    serving: AtomicUsize,
     parts_now: AtomicUsize,
     parts_max: AtomicUsize,
 }
@@ -103,6 +105,7 @@ impl FaultFront {
             script: Mutex::default(),
             open: Mutex::default(),
             ended: AtomicBool::new(false),
+            serving: AtomicUsize::new(0),
             parts_now: AtomicUsize::new(0),
             parts_max: AtomicUsize::new(0),
         });
@@ -157,10 +160,10 @@ impl FaultFront {
         self.line.set(line);
     }
 
-    /// Whether nobody is connected.
+    /// Whether nobody is connected, and nothing is asked of the server any more.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.line.is_idle()
+        self.line.is_idle() && self.shared.serving.load(Ordering::SeqCst) == 0
     }
 
     /// From now on these rules hold, and no others. Requests are counted anew.
@@ -280,6 +283,10 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
         let Ok(handle) = stream.try_clone() else { continue };
         shared.open().push(handle);
         let theirs = shared.clone();
-        std::thread::spawn(move || serve::serve(&stream, &theirs));
+        theirs.serving.fetch_add(1, Ordering::SeqCst);
+        std::thread::spawn(move || {
+            serve::serve(&stream, &theirs);
+            theirs.serving.fetch_sub(1, Ordering::SeqCst);
+        });
     }
 }
