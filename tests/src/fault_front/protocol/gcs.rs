@@ -163,3 +163,38 @@ pub(super) fn acknowledgement(call: &Call, request: &Request) -> Option<Response
     }
     Some(response)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn put(range: &str) -> Head {
+        let headers = vec![("content-range".to_owned(), range.to_owned())];
+        Head { line: "PUT /upload/resumable/s1 HTTP/1.1".to_owned(), headers }
+    }
+
+    fn answer(status: u16) -> Response {
+        Response { status, headers: Vec::new(), body: Vec::new() }
+    }
+
+    /// fake-gcs-server would make an object of what it has.
+    #[test]
+    fn the_front_says_itself_how_far_an_upload_has_come() {
+        let mut session = Session::default();
+        let asked = |session: &Session, range: &str| progress(&put(range), session);
+        let range =
+            |found: Option<Response>| found.map(|r| (r.status, r.get("range").map(str::to_owned)));
+        assert_eq!(range(asked(&session, "bytes */9")), Some((308, None)));
+        note(&put("bytes 0-7/*"), &answer(308), &mut session);
+        let come = Some((308, Some("bytes=0-7".to_owned())));
+        assert_eq!(range(asked(&session, "bytes */9")), come);
+        assert_eq!(range(asked(&session, "bytes */*")), come);
+        // Nothing is missing, or a chunk comes: those are the server's.
+        assert_eq!(range(asked(&session, "bytes */8")), None);
+        assert_eq!(range(asked(&session, "bytes 8-8/9")), None);
+        note(&put("bytes 8-8/9"), &answer(500), &mut session);
+        assert_eq!(range(asked(&session, "bytes */9")), come);
+        note(&put("bytes 8-8/9"), &answer(200), &mut session);
+        assert_eq!(range(asked(&session, "bytes */9")), Some((200, None)));
+    }
+}
