@@ -60,7 +60,7 @@ pub(crate) enum Error {
     UnknownProgram(String),
     #[error("{program} printed something that cannot be understood: {problem}")]
     Garbled { program: String, problem: String },
-    #[error("cluster {cluster:?} has no backup {wanted:?}")]
+    #[error("cluster {cluster:?} has no backup {wanted:?}{}", as_far_as_seen(.unreadable))]
     NoBackup { cluster: String, wanted: String, unreadable: Vec<String>, exit: Exit },
     #[error("cluster {cluster:?} has no verified copy of any backup: {}", plural_broken(*.copies))]
     NoneVerified { cluster: String, copies: usize },
@@ -154,7 +154,7 @@ impl Failure for Error {
             }
             Error::Busy { .. } => Some("wait for it; the lock goes with its process".into()),
             Error::NoBackup { unreadable, .. } if !unreadable.is_empty() => {
-                Some(format!("`lifeboat list` says why {} could not be read", unreadable.join(", ")))
+                Some("see that the destinations named above can be read, and try again".into())
             }
             Error::NoneVerified { .. } => Some(
                 "`lifeboat list` says what is wrong with each; a suspect one can be fetched by its \
@@ -201,6 +201,11 @@ impl Failure for Error {
 /// Whether a program could not be started because it is not there, or is none.
 fn is_missing(source: &io::Error) -> bool {
     matches!(source.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied)
+}
+
+/// What could not be read may well have it.
+fn as_far_as_seen(unreadable: &[String]) -> String {
+    unreadable.iter().map(|problem| format!("; {problem}")).collect()
 }
 
 fn plural_broken(copies: usize) -> String {

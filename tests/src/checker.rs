@@ -1,7 +1,7 @@
 //! The independent checker: what the destinations hold, told without Lifeboat.
 //!
 //! Owns the decision which backups could be restored today. It looks at the files of a directory,
-//! or at those that an S3 server keeps, and at nothing else; it opens them with `sha256sum`, `age`,
+//! at those that an S3 server keeps, or asks the other servers in plain HTTP (`vault`); it opens them with `sha256sum`, `age`,
 //! `zstd` and `etcdutl`; and it reads JSON as JSON. No crate, no program and no type of the product
 //! takes part: a mistake of theirs must not be repeated here. What it knows of names and manifests
 //! it has from `docs/manifest.md`.
@@ -16,7 +16,7 @@ mod look;
 mod open;
 
 pub use claim::{Claim, Deed, misread, violations};
-pub use look::{Found, Holding, Place, Stored};
+pub use look::{Far, Found, Holding, Place, Stored};
 
 use crate::Error;
 use crate::servers::{Etcd, tool};
@@ -67,6 +67,8 @@ pub struct Checker {
     deep: bool,
     /// By the SHA-256 of manifest and artifact.
     verdicts: BTreeMap<(String, String), Verdict>,
+    /// What was brought here from servers that keep no files, by place and name.
+    near: BTreeMap<String, BTreeMap<String, String>>,
 }
 
 impl Checker {
@@ -84,6 +86,7 @@ impl Checker {
             scratch: scratch.map_err(Error::io("make a folder in", &std::env::temp_dir()))?,
             deep: false,
             verdicts: BTreeMap::new(),
+            near: BTreeMap::new(),
         })
     }
 

@@ -22,9 +22,11 @@ pub use protocol::Protocol;
 pub use script::{Call, Effect, Fault, Kind, OPERATIONS, Operation, Reply, Rule, Saying, Tamper};
 
 use crate::Error;
+use crate::policy::{Policy, Requested};
 use crate::s3::S3Server;
 use crate::toxics::{Line, Proxy};
 use crate::vault::{FolderVault, Vault};
+use crate::wire::{self, Head};
 use protocol::Sessions;
 use script::Script;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -52,9 +54,14 @@ struct Shared {
     /// The outer end of the line.
     known_as: String,
     sessions: Mutex<Sessions>,
+    policy: Mutex<Option<Policy>>,
+    /// What the policy did not grant.
+    denied: Mutex<Vec<(Call, String)>>,
     script: Mutex<Script>,
     open: Mutex<Vec<TcpStream>>,
     ended: AtomicBool,
+    /// Connections that are served; one whose client went away may still ask the server.
+    serving: AtomicUsize,
     parts_now: AtomicUsize,
     parts_max: AtomicUsize,
 }
@@ -93,9 +100,12 @@ impl FaultFront {
             vault,
             known_as: line.endpoint(),
             sessions: Mutex::default(),
+            policy: Mutex::default(),
+            denied: Mutex::default(),
             script: Mutex::default(),
             open: Mutex::default(),
             ended: AtomicBool::new(false),
+            serving: AtomicUsize::new(0),
             parts_now: AtomicUsize::new(0),
             parts_max: AtomicUsize::new(0),
         });
@@ -110,15 +120,50 @@ impl FaultFront {
         self.line.endpoint()
     }
 
+    /// From now on whatever this policy does not grant is refused, in the store's own words.
+    pub fn permit(&self, policy: Option<Policy>) {
+        *self.shared.policy.lock().unwrap_or_else(PoisonError::into_inner) = policy;
+        self.shared.denied.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// What was refused since, with the permission that would have been needed.
+    #[must_use]
+    pub fn denied(&self) -> Vec<(Call, String)> {
+        self.shared.denied.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Writes an object through this front, over whatever is there and without any condition, as
+    /// somebody would who has the credentials and means harm. Gives the status of the answer.
+    ///
+    /// # Panics
+    /// When there is no answer.
+    #[must_use]
+    pub fn put_over(&self, name: &str, bytes: &[u8]) -> u16 {
+        let request = self.shared.protocol.put_over(name, bytes);
+        let answer = wire::exchange(self.port, &request);
+        answer.unwrap_or_else(|e| panic!("{name}: {e}")).status
+    }
+
+    /// A file of Google's format for somebody of this name, whose tokens this front gives out.
+    #[must_use]
+    pub fn google_user(&self, name: &str) -> String {
+        let token_uri = format!("{}{}", self.endpoint(), protocol::TOKEN_PATH);
+        serde_json::json!({
+            "type": "authorized_user", "client_id": "lifeboat-test", "client_secret": "made-up",
+            "refresh_token": name, "token_uri": token_uri,
+        })
+        .to_string()
+    }
+
     /// From now on the line before it is like this.
     pub fn toxic(&self, line: Line) {
         self.line.set(line);
     }
 
-    /// Whether nobody is connected.
+    /// Whether nobody is connected, and nothing is asked of the server any more.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.line.is_idle()
+        self.line.is_idle() && self.shared.serving.load(Ordering::SeqCst) == 0
     }
 
     /// From now on these rules hold, and no others. Requests are counted anew.
@@ -198,6 +243,20 @@ impl Drop for FaultFront {
 }
 
 impl Shared {
+    /// Whether the policy forbids a request; takes a note of it.
+    fn forbids(&self, call: &Call, head: &Head) -> bool {
+        let policy = self.policy.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let Some(policy) = policy else { return false };
+        let exists = self
+            .vault
+            .as_ref()
+            .is_some_and(|vault| vault.objects(&call.key).contains_key(&call.key));
+        let Some(missing) = policy.lacks(&Requested { call, head, exists }) else { return false };
+        let mut denied = self.denied.lock().unwrap_or_else(PoisonError::into_inner);
+        denied.push((call.clone(), missing));
+        true
+    }
+
     fn sessions(&self) -> MutexGuard<'_, Sessions> {
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -224,6 +283,10 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
         let Ok(handle) = stream.try_clone() else { continue };
         shared.open().push(handle);
         let theirs = shared.clone();
-        std::thread::spawn(move || serve::serve(&stream, &theirs));
+        theirs.serving.fetch_add(1, Ordering::SeqCst);
+        std::thread::spawn(move || {
+            serve::serve(&stream, &theirs);
+            theirs.serving.fetch_sub(1, Ordering::SeqCst);
+        });
     }
 }

@@ -11,6 +11,7 @@
 pub mod azure;
 pub mod binaries;
 pub mod checker;
+pub mod cloud_scene;
 pub mod cluster;
 mod error;
 pub mod fault_front;
@@ -19,6 +20,7 @@ mod http;
 pub mod load;
 pub mod lying_etcd;
 pub mod objects;
+pub mod policy;
 pub mod ports;
 mod process;
 pub mod restore_scene;

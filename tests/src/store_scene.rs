@@ -32,7 +32,7 @@ pub struct StoreScene {
     pub site: Site,
     /// The server behind all fronts.
     pub server: S3Server,
-    artifact: PathBuf,
+    pub(crate) artifact: PathBuf,
 }
 
 impl StoreScene {

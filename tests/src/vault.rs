@@ -10,7 +10,7 @@ mod azure;
 mod folder;
 mod gcs;
 
-pub use azure::AzureVault;
+pub use azure::{AzureVault, account_sas};
 pub use folder::FolderVault;
 pub use gcs::GcsVault;
 

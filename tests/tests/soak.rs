@@ -7,7 +7,9 @@
 
 use lifeboat_tests::skips::or_skip;
 use lifeboat_tests::soak::simulation::{Failed, STEPS, Simulation};
+use lifeboat_tests::soak::stores::Stores;
 use std::io::Write;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What `make test` plays, so that a failure of it is the same everywhere.
@@ -24,7 +26,8 @@ fn number(variable: &str) -> Option<u64> {
 #[test]
 fn i01_i02_i03_i04_f07_f23_f39_whatever_happens_the_claims_are_true() {
     let seed = number("SOAK_SEED").unwrap_or(SEED);
-    let simulation = Simulation { seed, others: &[] };
+    let stores = Arc::new(Stores::start("soak"));
+    let simulation = Simulation { seed, others: &[], stores: &stores };
     let sequences = number("SOAK_RUNS").unwrap_or(RUNS).div_ceil(STEPS as u64);
     let (first, last) = match number("SOAK_SEQUENCE") {
         Some(one) => (one, one + 1),

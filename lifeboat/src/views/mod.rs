@@ -84,8 +84,8 @@ pub(crate) fn choose(catalogue: &Catalogue, wanted: &str) -> Result<BackupName, 
 /// Why there is nothing to choose: nothing there, nothing to be seen, or nothing that is whole.
 fn none(catalogue: &Catalogue, wanted: &str) -> Error {
     let cluster = catalogue.cluster.clone();
-    let dark = catalogue.destinations.iter().filter(|d| d.problem.is_some());
-    let unreadable: Vec<String> = dark.map(|d| d.destination.clone()).collect();
+    let dark = catalogue.destinations.iter().filter_map(|d| d.problem.clone());
+    let unreadable: Vec<String> = dark.collect();
     let copies = catalogue.copies().count();
     if wanted == "latest" && copies > 0 && unreadable.is_empty() {
         return Error::NoneVerified { cluster, copies };

@@ -32,6 +32,9 @@ pub struct Claim {
     /// Whether a writer was killed, or lost its way to a destination, so that it could not take
     /// back what it had written.
     pub litter: bool,
+    /// Whether a store spoilt what it acknowledged, and may have refused to take it back: then a
+    /// manifest that nobody claims, and that is broken, may be left.
+    pub spoilt: bool,
     /// What was done at all.
     pub deed: Deed,
 }
@@ -122,6 +125,15 @@ fn added(claim: &Claim, before: &Picture, after: &Picture) -> Vec<String> {
         let known = before.get(place).map(|held| &held.backups);
         let is_new = |name: &String| !known.is_some_and(|known| known.contains_key(name));
         for (name, found) in holds.backups.iter().filter(|(name, _)| is_new(name)) {
+            let is_claimed = claim.backup.as_ref() == Some(name);
+            if claim.spoilt && found.verdict != Verdict::Restorable {
+                // That a claimed one is whole where it has to be is looked at below.
+                continue;
+            }
+            if claim.spoilt && !is_claimed && !matches!(claim.code, 0 | 40) {
+                // Whole after all, and the store would not take it away.
+                continue;
+            }
             names.insert(name);
             if found.verdict != Verdict::Restorable {
                 wrong.push(format!("{place}: the new backup {name} is {:?}", found.verdict));

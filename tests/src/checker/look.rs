@@ -6,10 +6,12 @@
 
 use super::{Checker, Verdict};
 use crate::run;
+use crate::vault::Vault;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 
 /// The digits of a revision in a manifest's name.
 const REVISION_DIGITS: usize = 20;
@@ -21,6 +23,47 @@ pub struct Place {
     pub name: String,
     /// Where its objects are files. It need not exist.
     pub folder: PathBuf,
+    /// Where they really are, when no server keeps them as files; the folder is then made from it.
+    pub far: Option<Far>,
+}
+
+/// The objects of a server, below a prefix.
+#[derive(Debug, Clone)]
+pub struct Far {
+    /// Where they are.
+    pub vault: Arc<dyn Vault>,
+    /// What their names begin with, with the slash.
+    pub prefix: String,
+}
+
+impl Place {
+    /// Puts other bytes there, as a hand would.
+    ///
+    /// # Panics
+    /// When that cannot be done.
+    pub fn put(&self, key: &str, bytes: &[u8]) {
+        match &self.far {
+            Some(far) => far.vault.put(&format!("{}{key}", far.prefix), bytes),
+            None => {
+                let written = durable::replace(&self.folder.join(key), bytes);
+                written.unwrap_or_else(|e| panic!("{e:?}"));
+            }
+        }
+    }
+
+    /// Takes an object away, as a hand would.
+    ///
+    /// # Panics
+    /// When that cannot be done.
+    pub fn remove(&self, key: &str) {
+        match &self.far {
+            Some(far) => far.vault.remove(&format!("{}{key}", far.prefix)),
+            None => {
+                let removed = durable::remove_file(&self.folder.join(key));
+                removed.unwrap_or_else(|e| panic!("{e:?}"));
+            }
+        }
+    }
 }
 
 /// One object.
@@ -99,6 +142,7 @@ fn kind(key: &str) -> Kind<'_> {
 
 impl Checker {
     pub(super) fn look_at(&mut self, place: &Place) -> Holding {
+        self.bring_near(place);
         let mut files = Vec::new();
         walk(&place.folder, &mut files);
         let mut holding = Holding::default();
@@ -121,6 +165,30 @@ impl Checker {
         };
         holding.orphans = holding.objects.keys().filter(orphan).cloned().collect();
         holding
+    }
+
+    /// Makes the folder of a place what its server holds. Objects that are what they were, by the
+    /// server's own word, are not read again.
+    fn bring_near(&mut self, place: &Place) {
+        let Some(far) = &place.far else { return };
+        let known = self.near.entry(place.name.clone()).or_default();
+        let there = far.vault.objects(&far.prefix);
+        let key = |name: &str| name.strip_prefix(&far.prefix).unwrap_or(name).to_owned();
+        for name in known.keys().filter(|name| !there.contains_key(*name)) {
+            let removed = durable::remove_file(&place.folder.join(key(name)));
+            removed.unwrap_or_else(|e| panic!("{e:?}"));
+        }
+        for (name, tag) in &there {
+            if known.get(name) == Some(tag) {
+                continue;
+            }
+            let path = place.folder.join(key(name));
+            let bytes = far.vault.get(name).unwrap_or_else(|| panic!("{name} went away"));
+            let folder = path.parent().unwrap_or(&place.folder);
+            durable::create_private_dir(folder).unwrap_or_else(|e| panic!("{e:?}"));
+            durable::replace(&path, &bytes).unwrap_or_else(|e| panic!("{e:?}"));
+        }
+        *known = there;
     }
 
     fn weigh(

@@ -8,7 +8,7 @@ mod gcs;
 mod s3;
 
 use super::script::{Call, Kind, Operation, Reply, Saying};
-use crate::vault::decoded;
+use crate::vault::{decoded, encoded};
 use crate::wire::{Head, Request, Response};
 use std::collections::BTreeMap;
 
@@ -23,9 +23,19 @@ pub enum Protocol {
     Azure,
 }
 
-/// Names of objects by the path and query of the session that uploads them: Google's stores name
-/// an object only when its upload begins.
-pub(super) type Sessions = BTreeMap<String, String>;
+/// Resumable uploads by their path and query: Google's stores name an object only when its upload
+/// begins.
+pub(super) type Sessions = BTreeMap<String, Session>;
+
+/// One of them, as far as the server has confirmed it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Session {
+    pub(super) key: String,
+    /// So many bytes have arrived.
+    pub(super) received: u64,
+    /// What the server said when the object was made.
+    pub(super) made: Option<Response>,
+}
 
 impl Protocol {
     /// What a request asks for.
@@ -39,6 +49,27 @@ impl Protocol {
         }
     }
 
+    /// How far an upload has come, when that is what the request asks. fake-gcs-server takes such a
+    /// question for the end of the upload, so that the front has to know.
+    pub(super) fn progress(self, head: &Head, sessions: &Sessions) -> Option<Response> {
+        if self != Protocol::Gcs {
+            return None;
+        }
+        gcs::progress(head, sessions.get(&line_of(head))?)
+    }
+
+    /// Takes note of what the server answered to a chunk.
+    pub(super) fn note(self, head: &Head, response: &Response, sessions: &mut Sessions) {
+        if let Some(session) = sessions.get_mut(&line_of(head)) {
+            gcs::note(head, response, session);
+        }
+    }
+
+    /// Whether the request is for the token server that a front before Google's store is as well.
+    pub(super) fn asks_for_token(self, head: &Head) -> bool {
+        self == Protocol::Gcs && head.method() == "POST" && head.target().0 == TOKEN_PATH
+    }
+
     /// How the store says it.
     pub(super) fn say(self, saying: Saying, operation: Operation) -> Reply {
         match self {
@@ -46,6 +77,24 @@ impl Protocol {
             Protocol::Gcs => gcs::say(saying),
             Protocol::Azure => azure::say(saying, operation),
         }
+    }
+
+    /// An unconditional write, as far as a policy looks at it: without credentials, so that it must
+    /// not get further.
+    pub(super) fn put_over(self, name: &str, bytes: &[u8]) -> Request {
+        let (bucket, path) = ("backups", encoded(name, b"/"));
+        let line = match self {
+            Protocol::S3 => format!("PUT /{bucket}/{path} HTTP/1.1"),
+            Protocol::Gcs => {
+                let name = encoded(name, b"");
+                format!(
+                    "POST /upload/storage/v1/b/{bucket}/o?uploadType=media&name={name} HTTP/1.1"
+                )
+            }
+            Protocol::Azure => format!("PUT /account/{bucket}/{path} HTTP/1.1"),
+        };
+        let headers = vec![("host".to_owned(), "127.0.0.1".to_owned())];
+        Request { head: Head { line, headers }, body: bytes.to_vec() }
     }
 
     /// What the store answers to a request that it never carried out, if that can be made up. The
@@ -65,6 +114,26 @@ impl Protocol {
         let (_, rest) = location.split_once("://")?;
         rest.find('/').map(|at| rest[at..].to_owned())
     }
+}
+
+/// Path and query, as they were sent.
+fn line_of(head: &Head) -> String {
+    head.line.split(' ').nth(1).unwrap_or_default().to_owned()
+}
+
+/// Where a front gives out tokens.
+pub(super) const TOKEN_PATH: &str = "/token";
+
+/// A token for whoever asks; it says who that is, by the refresh token of the request.
+pub(super) fn token(body: &[u8]) -> Reply {
+    let body = String::from_utf8_lossy(body).into_owned();
+    let who = serde_json::from_str::<serde_json::Value>(&body).ok();
+    let who = who.and_then(|json| json["refresh_token"].as_str().map(str::to_owned));
+    let who = who.or_else(|| Query(&body).value("refresh_token")).unwrap_or_default();
+    let token = serde_json::json!({
+        "access_token": who, "expires_in": 3600, "token_type": "Bearer",
+    });
+    reply(200, "application/json", token.to_string())
 }
 
 /// The first line of a request.
@@ -123,7 +192,8 @@ mod tests {
     fn of(protocol: Protocol, line: &str, header: (&str, &str)) -> (Operation, String, u32) {
         let headers = vec![(header.0.to_owned(), header.1.to_owned())];
         let head = Head { line: format!("{line} HTTP/1.1"), headers };
-        let session = ("/upload/resumable/s1".to_owned(), "p/a.age".to_owned());
+        let session = Session { key: "p/a.age".into(), received: 262_144, made: None };
+        let session = ("/upload/resumable/s1".to_owned(), session);
         let call = protocol.classify(&head, &Sessions::from([session]));
         let is_listing = matches!(call.operation, List | ListUploads | Other);
         let manifest = call.key.ends_with(".json");
@@ -185,7 +255,7 @@ mod tests {
                 "p/a.age",
                 0,
             ),
-            ("PUT /upload/resumable/s1", range("bytes */300001"), Complete, "p/a.age", 0),
+            ("PUT /upload/resumable/s1", range("bytes */262144"), Complete, "p/a.age", 0),
             ("PUT /upload/resumable/s1", range("bytes */*"), Other, "p/a.age", 0),
             ("DELETE /upload/resumable/s1", no, Abort, "p/a.age", 0),
             ("GET /storage/v1/b/b/o/p%2Fa.age", no, Look, "p/a.age", 0),

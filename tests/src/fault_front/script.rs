@@ -192,7 +192,7 @@ pub enum Fault {
     Listing(Tamper),
     /// A write is acknowledged and never done.
     Lost,
-    /// A write is done, acknowledged, and so many bytes of it stay.
+    /// A write is done, acknowledged, and so many bytes of it stay; zeros follow where it had fewer.
     Truncated(u64),
     /// A write is done, acknowledged, and a bit of the byte at this place is flipped.
     Damaged(u64),

@@ -4,8 +4,8 @@
 
 use super::Shared;
 use super::listing;
-use super::protocol::Protocol;
-use super::script::{Call, Effect, Fault, Operation, Reply};
+use super::protocol::{self, Protocol, Session};
+use super::script::{Call, Effect, Fault, Operation, Reply, Saying};
 use crate::wire::{self, Request, Response};
 use std::io::{self, BufReader, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -32,9 +32,17 @@ fn one(
     shared: &Shared,
 ) -> io::Result<Next> {
     let Some(head) = wire::read_head(reader)? else { return Ok(Next::Close) };
+    if shared.protocol.asks_for_token(&head) {
+        let body = wire::read_request_body(reader, &head)?;
+        return send(stream, head.method(), &of_reply(protocol::token(&body)));
+    }
     let call = shared.protocol.classify(&head, &shared.sessions());
     let is_part = call.operation == Operation::Part;
-    let fault = shared.script().next(call.clone());
+    let scripted = shared.script().next(call.clone());
+    let fault = match shared.forbids(&call, &head) {
+        true => Some(Fault::says(Saying::Denied)),
+        false => scripted,
+    };
     if head.get("expect").is_some_and(|e| e.eq_ignore_ascii_case("100-continue")) {
         stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
     }
@@ -125,10 +133,15 @@ fn of_reply(reply: Reply) -> Response {
 
 /// The server's answer; where it names itself, it names the front.
 fn passed(request: &Request, call: &Call, shared: &Shared) -> io::Result<Response> {
+    if let Some(known) = shared.protocol.progress(&request.head, &shared.sessions()) {
+        return Ok(known);
+    }
     let mut response = wire::exchange(shared.server_port, request)?;
+    shared.protocol.note(&request.head, &response, &mut shared.sessions());
     if let Some(session) = shared.protocol.session_of(call, &response) {
         response.set("location", &format!("{}{session}", shared.known_as));
-        shared.sessions().insert(session, call.key.clone());
+        let key = call.key.clone();
+        shared.sessions().insert(session, Session { key, ..Session::default() });
     }
     Ok(response)
 }
@@ -147,7 +160,6 @@ fn lost(request: &Request, call: &Call, shared: &Shared) -> io::Result<Response>
 
 /// Success on the first line, and an error inside.
 fn error_inside(protocol: Protocol, call: &Call) -> Response {
-    use super::script::Saying;
     let mut response = of_reply(protocol.say(Saying::Internal, call.operation));
     if protocol == Protocol::S3 {
         response.status = 200;
@@ -193,7 +205,8 @@ fn damage(fault: &Fault, call: &Call, shared: &Shared) -> io::Result<()> {
     let Some(mut bytes) = vault.get(&call.key) else { return Ok(()) };
     let place = |at: u64| usize::try_from(at).unwrap_or(usize::MAX);
     match fault {
-        Fault::Truncated(kept) => bytes.truncate(place(*kept)),
+        // A store may as well keep more than there was.
+        Fault::Truncated(kept) => bytes.resize(place(*kept), 0),
         Fault::Damaged(at) => {
             let last = bytes.len().saturating_sub(1);
             if let Some(byte) = bytes.get_mut(place(*at).min(last)) {

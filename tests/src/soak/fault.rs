@@ -58,6 +58,15 @@ pub enum Fault {
     EtcdLine(Line),
     /// The line to a store is spoilt.
     StoreLine(usize, Line),
+    /// A store goes wrong at random: request by request, before or after it has acted, or lying.
+    Store {
+        /// The destination.
+        place: usize,
+        /// What its front draws from.
+        seed: u64,
+        /// How likely a request goes wrong, in percent.
+        percent: usize,
+    },
     /// A destination is a path below a regular file: nobody can write there, not even root.
     Unwritable(usize),
     /// A file system is full: that of the state when no destination is named.
@@ -88,6 +97,9 @@ pub enum Weapon {
     /// SIGSTOP, and SIGCONT after so many milliseconds.
     Pause(u64),
 }
+
+/// How many lots there are without those of other harnesses.
+const MENU: usize = 30;
 
 /// The programs of a run, and about how many failpoints each passes.
 const OF_RUN: [(&str, usize); 8] = [
@@ -120,8 +132,8 @@ impl Fault {
     ) -> Self {
         let any = |random: &mut Random, below: usize| random.below(below).unwrap_or_default();
         let place = any(random, kinds.len());
-        let is_bucket = kinds[place] == Kind::Bucket;
-        match any(random, 24 + others.len()) {
+        let is_bucket = kinds[place].is_remote();
+        match any(random, MENU + others.len()) {
             0..=4 => Fault::None,
             5..=10 => {
                 let all: &[(&str, usize)] = if fetch { &OF_FETCH } else { &OF_RUN };
@@ -155,7 +167,11 @@ impl Fault {
                 let then = (any(random, 500) as u64, offset(random));
                 Fault::Clock { first: offset(random), then }
             }
-            other => Fault::Other(others[other - 24](random.next())),
+            24..MENU if is_bucket => {
+                Fault::Store { place, seed: random.next(), percent: 2 + any(random, 20) }
+            }
+            24..MENU => Fault::None,
+            other => Fault::Other(others[other - MENU](random.next())),
         }
     }
 
@@ -173,8 +189,14 @@ impl Fault {
             }
             Fault::EtcdLine(line) => world.etcd.set(*line),
             Fault::StoreLine(place, line) => {
-                if let Some(proxy) = &world.destinations[*place].proxy {
-                    proxy.set(*line);
+                if let Some(front) = &world.destinations[*place].front {
+                    front.toxic(*line);
+                }
+            }
+            Fault::Store { place, seed, percent } => {
+                if let Some(front) = &world.destinations[*place].front {
+                    #[expect(clippy::cast_precision_loss, reason = "it is a percentage")]
+                    front.random(*seed, *percent as f64 / 100.0);
                 }
             }
             Fault::Unwritable(place) => {
@@ -225,8 +247,9 @@ impl Fault {
         world.etcd.set(Line::Sound);
         for destination in &mut world.destinations {
             destination.url = None;
-            if let Some(proxy) = &destination.proxy {
-                proxy.set(Line::Sound);
+            if let Some(front) = &destination.front {
+                front.toxic(Line::Sound);
+                front.calm();
             }
         }
         set_clock(world, 0);
@@ -246,6 +269,7 @@ impl Fault {
             // A writer that is asked to end tidies up.
             Fault::Blow { weapon: Weapon::Kill, .. } => hit.map_or(Leave::Nothing, of),
             Fault::StoreLine(..) => Leave::Anything,
+            Fault::Store { .. } => Leave::Spoilt,
             // A writer whose receipt does not fit has committed, and says so in words only.
             Fault::DiskFull { place: None, .. } => Leave::Backup,
             Fault::Other(spoiler) => spoiler.leave(),

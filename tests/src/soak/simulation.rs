@@ -7,6 +7,7 @@
 //! a failure has the seed, the sequence, the step and everything that was drawn until then.
 
 use super::fault::{DrawSpoiler, Fault, can_mount};
+use super::stores::Stores;
 use super::world::{Kind, Leave, Shape, World};
 use crate::checker::{Claim, Deed, Picture, Verdict, sha256_of};
 use crate::objects::Compaction;
@@ -15,6 +16,7 @@ use crate::{Error, LoadSpec};
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// Steps of one sequence.
 pub const STEPS: usize = 25;
@@ -24,11 +26,13 @@ const DEEP_EVERY: u64 = 4;
 
 /// Which simulation.
 #[derive(Debug, Clone, Copy)]
-pub struct Simulation {
+pub struct Simulation<'a> {
     /// Everything is drawn from it.
     pub seed: u64,
     /// Faults of other harnesses that take part.
     pub others: &'static [DrawSpoiler],
+    /// The servers, which all sequences share.
+    pub stores: &'a Arc<Stores>,
 }
 
 /// A sequence in which something was wrong.
@@ -56,7 +60,7 @@ enum Damage {
     Remove,
 }
 
-impl Simulation {
+impl Simulation<'_> {
     /// Plays one sequence of so many steps; gives the account of it.
     ///
     /// # Errors
@@ -67,13 +71,15 @@ impl Simulation {
     pub fn play(&self, sequence: u64, steps: usize) -> Result<Result<String, Failed>, Error> {
         let mut random = Random::derived(self.seed, &[sequence]);
         let count = 1 + random.below(3).unwrap_or_default();
-        let kind = |random: &mut Random| match random.below(2) {
+        let kind = |random: &mut Random| match random.below(6) {
             Some(0) => Kind::Directory,
-            _ => Kind::Bucket,
+            Some(1 | 2) => Kind::Bucket,
+            Some(3 | 4) => self.stores.or(Kind::Gcs),
+            _ => self.stores.or(Kind::Azure),
         };
         let kinds: Vec<Kind> = (0..count).map(|_| kind(&mut random)).collect();
         let load = LoadSpec { seed: random.next(), objects: 100, ..LoadSpec::default() };
-        let mut world = World::new(&kinds, &load)?;
+        let mut world = World::with(&kinds, &load, self.stores)?;
         // A restore takes longer than everything else that is looked at.
         world.checker.deeply(sequence.is_multiple_of(DEEP_EVERY));
         let clock = world.site.path("clock");
@@ -93,7 +99,7 @@ impl Simulation {
 }
 
 struct Player<'a> {
-    simulation: &'a Simulation,
+    simulation: &'a Simulation<'a>,
     random: Random,
     world: World,
     kinds: Vec<Kind>,
@@ -233,7 +239,8 @@ impl Player<'_> {
         let claim = Claim {
             code: ran.code,
             min_keep: shape.prune.map(|(_, min_keep)| min_keep),
-            litter: leave == Leave::Anything,
+            litter: matches!(leave, Leave::Anything | Leave::Spoilt),
+            spoilt: leave == Leave::Spoilt,
             deed: Deed::Prune,
             ..Claim::default()
         };
@@ -284,16 +291,15 @@ impl Player<'_> {
             damage
         };
         let _ = writeln!(self.account, "    {damage:?} {} {key} at {at}", place.name);
-        let written = match damage {
+        match damage {
             Damage::Flip => {
                 let mut bytes = bytes;
                 bytes[at] ^= 1 << (at % 8);
-                durable::replace(&path, &bytes)
+                place.put(key, &bytes);
             }
-            Damage::Cut => durable::replace(&path, &bytes[..at]),
-            Damage::Remove => durable::remove_file(&path),
-        };
-        written.unwrap_or_else(|e| panic!("{e:?}"));
+            Damage::Cut => place.put(key, &bytes[..at]),
+            Damage::Remove => place.remove(key),
+        }
     }
 
     /// The SHA-256 of every snapshot that a backup promises.

@@ -1,20 +1,23 @@
-//! A place where Lifeboat is broken on purpose: one etcd, a site, and destinations of both kinds,
-//! with a proxy on every line.
+//! A place where Lifeboat is broken on purpose: one etcd, a site, and destinations of every kind, with
+//! a proxy on the line to etcd and a front before every store.
 //!
 //! Owns the configuration of each run, made from a [`Shape`], and how a run is carried out and
 //! judged: look, break, run, wait until nobody is at work any more, look again, compare.
 //! Invariants: the destinations are looked at only when no process of the site runs and no
 //! connection to a store is open, so that nothing changes under the checker's eyes.
 
+use super::stores::Stores;
 use crate::checker::{Checker, Claim, Deed, Holding, Picture, Place, misread, violations};
+use crate::fault_front::FaultFront;
 use crate::running::Process;
-use crate::s3::{Bucket, S3Kind, S3Server};
 use crate::site::{CLUSTER, Ran, Site};
 use crate::toxics::Proxy;
 use crate::{Cluster, ClusterSpec, Error, Etcd, LoadSpec, wait_until};
 use serde_json::Value;
 use std::fmt::Write as _;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// How long what was left of a run may take to end.
@@ -30,6 +33,18 @@ pub enum Kind {
     Directory,
     /// A bucket of s3s-fs.
     Bucket,
+    /// A bucket of fake-gcs-server.
+    Gcs,
+    /// A container of Azurite.
+    Azure,
+}
+
+impl Kind {
+    /// Whether there is a line to it that can be spoilt, and a front that lies.
+    #[must_use]
+    pub fn is_remote(self) -> bool {
+        self != Kind::Directory
+    }
 }
 
 /// How a run is configured.
@@ -63,8 +78,10 @@ pub struct Destination {
     pub kind: Kind,
     /// Where the checker looks.
     pub place: Place,
-    /// The line to its store.
-    pub proxy: Option<Proxy>,
+    /// The front before its store, with the line to it.
+    pub front: Option<FaultFront>,
+    /// What of its configuration depends on its kind.
+    pub(super) settings: String,
     /// Another `url`, for as long as it is set.
     pub url: Option<String>,
 }
@@ -84,8 +101,8 @@ pub struct World {
     pub checker: Checker,
     /// What is backed up.
     pub cluster: Cluster,
-    // Ends last: the proxies speak to it.
-    _store: Option<S3Server>,
+    // End last: the fronts speak to them.
+    _stores: Arc<Stores>,
 }
 
 /// What a run that was broken off may leave without claiming it; see [`Claim`].
@@ -97,6 +114,8 @@ pub enum Leave {
     Backup,
     /// That, or parts of one that nothing lists.
     Anything,
+    /// Even a manifest that the store has spoilt, and would not take away again.
+    Spoilt,
 }
 
 /// What came of one run.
@@ -118,29 +137,35 @@ impl World {
     /// # Errors
     /// [`Error::Missing`] when a server or tool is not on this machine; any other failure to start.
     pub fn new(kinds: &[Kind], load: &LoadSpec) -> Result<Self, Error> {
+        World::with(kinds, load, &Arc::new(Stores::default()))
+    }
+
+    /// The same with servers that other worlds use as well.
+    ///
+    /// # Errors
+    /// As [`World::new`].
+    pub fn with(kinds: &[Kind], load: &LoadSpec, stores: &Arc<Stores>) -> Result<Self, Error> {
         let cluster = ClusterSpec::new(&Etcd::newest()?).start()?;
         let _ = cluster.load(load)?;
         let etcd = Proxy::to(cluster.endpoint(0))?;
         let mut site = Site::new(&cluster)?;
         site.unset("LIFEBOAT__CAPTURE__ENDPOINTS");
-        let store = match kinds.contains(&Kind::Bucket) {
-            true => Some(S3Server::start(S3Kind::S3sFs)?),
-            false => None,
-        };
-        if let Some(store) = &store {
-            for (name, value) in store.client_env() {
+        if kinds.contains(&Kind::Bucket) {
+            for (name, value) in stores.s3()?.client_env() {
                 site.set(name, &value);
             }
             site.unset("AWS_ENDPOINT_URL_S3");
         }
+        let number = stores.worlds.fetch_add(1, Ordering::SeqCst);
         let checker = Checker::new(&site.path("keys/identity.txt"))?;
         let destinations = kinds
             .iter()
             .enumerate()
-            .map(|(at, kind)| destination(at, *kind, &site, store.as_ref()))
+            .map(|(at, kind)| stores.destination(*kind, at, number, &site))
             .collect::<Result<_, Error>>()?;
         let patience_seconds = PATIENCE_SECONDS;
-        Ok(World { site, etcd, destinations, patience_seconds, checker, cluster, _store: store })
+        let _stores = stores.clone();
+        Ok(World { site, etcd, destinations, patience_seconds, checker, cluster, _stores })
     }
 
     /// Writes the configuration of the next run.
@@ -211,7 +236,7 @@ impl World {
         let home = self.site.path("").canonicalize().unwrap_or_else(|e| panic!("{e}"));
         let resting = wait_until("the site to be at rest", REST_LIMIT, || {
             let left = Process::working_in(&home);
-            let lines = self.destinations.iter().filter_map(|d| d.proxy.as_ref());
+            let lines = self.destinations.iter().filter_map(|d| d.front.as_ref());
             match (left.first(), lines.filter(|line| !line.is_idle()).count()) {
                 (None, 0) => Ok(()),
                 (Some(process), _) => Err(format!("{process:?} still runs")),
@@ -233,7 +258,8 @@ impl World {
             require: shape.require,
             min_keep: shape.prune.map(|(_, min_keep)| min_keep),
             silent: leave != Leave::Nothing,
-            litter: leave == Leave::Anything,
+            litter: matches!(leave, Leave::Anything | Leave::Spoilt),
+            spoilt: leave == Leave::Spoilt,
             deed: Deed::Run,
         };
         self.judge_claim(before, ran, claim)
@@ -312,36 +338,15 @@ fn knows(picture: &Picture, name: &str) -> bool {
 /// `docs/exit-codes.md`, and the signals that tests send.
 const KNOWN_CODES: [i32; 16] = [0, 2, 3, 10, 11, 12, 20, 21, 22, 30, 40, 41, 50, 60, 137, 143];
 
-fn destination(
-    at: usize,
-    kind: Kind,
-    site: &Site,
-    store: Option<&S3Server>,
-) -> Result<Destination, Error> {
-    let name = format!("place_{at}");
-    let bucket = format!("bucket-{at}");
-    let (folder, proxy) = match (kind, store) {
-        (Kind::Bucket, Some(store)) => {
-            store.create_bucket(&bucket, Bucket::Plain)?;
-            let folder = store.bucket_dir(&bucket).unwrap_or_default().join("prefix");
-            (folder, Some(Proxy::to(&store.endpoint())?))
-        }
-        _ => (site.path("backups").join(&name), None),
-    };
-    Ok(Destination { kind, place: Place { name, folder }, proxy, url: None })
-}
-
 impl Destination {
     fn toml(&self, patience_seconds: u32) -> String {
-        let Place { name, .. } = &self.place;
-        let own = match &self.proxy {
-            Some(_) => format!("s3://bucket-{}/prefix", name.trim_start_matches("place_")),
-            None => format!("file:backups/{name}"),
-        };
-        let url = self.url.clone().unwrap_or(own);
-        let mut toml = format!("[destinations.{name}]\nurl = {url:?}\n");
-        if let Some(proxy) = self.proxy.as_ref().filter(|_| url.starts_with("s3:")) {
-            let _ = writeln!(toml, "endpoint = {:?}\npath_style = true", proxy.endpoint());
+        let name = &self.place.name;
+        let mut toml = format!("[destinations.{name}]\n");
+        match &self.url {
+            Some(url) => drop(writeln!(toml, "url = {url:?}")),
+            None => toml += &self.settings,
+        }
+        if self.front.is_some() && self.url.is_none() {
             let _ = writeln!(toml, "timeout = \"{patience_seconds}s\"\npart_bytes = 5242880");
         }
         toml

@@ -4,6 +4,7 @@
 //! later, for paths that begin with the account's name.
 
 use super::{Vault, ask, encoded, granted};
+use crate::azure::{ACCOUNT, ACCOUNT_KEY};
 use crate::fault_front::element;
 use crate::s3::hmac;
 use crate::wire::Response;
@@ -128,4 +129,16 @@ impl Vault for AzureVault {
 fn unescaped(text: &str) -> String {
     let pairs = [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&apos;", "'"), ("&amp;", "&")];
     pairs.iter().fold(text.to_owned(), |text, (from, to)| text.replace(from, to))
+}
+
+/// A shared access signature for all blobs of the account, which permits what these letters say.
+#[must_use]
+pub fn account_sas(permissions: &str) -> String {
+    const VERSION: &str = "2020-12-06";
+    const EXPIRY: &str = "2099-01-01T00:00:00Z";
+    let text = format!("{ACCOUNT}\n{permissions}\nb\nsco\n\n{EXPIRY}\n\n\n{VERSION}\n\n");
+    let key = STANDARD.decode(ACCOUNT_KEY).unwrap_or_default();
+    let signature = STANDARD.encode(hmac(&key, text.as_bytes()));
+    let (expiry, signature) = (encoded(EXPIRY, b""), encoded(&signature, b""));
+    format!("sv={VERSION}&ss=b&srt=sco&sp={permissions}&se={expiry}&sig={signature}")
 }

@@ -1,19 +1,15 @@
 //! Google's language: `/storage/v1/b/BUCKET/o/OBJECT`, sessions of resumable uploads whose address
 //! the server makes up, and errors in JSON.
 
-use super::{Sessions, Target, call, patient, reply};
+use super::{Session, Sessions, Target, call, line_of, patient, reply};
 use crate::fault_front::script::{Call, Operation, Reply, Saying};
 use crate::vault::decoded;
 use crate::wire::{Head, Request, Response};
 
 pub(super) fn classify(target: &Target<'_>, head: &Head, sessions: &Sessions) -> Call {
     let query = &target.query;
-    let line = match query.0 {
-        "" => target.path.to_owned(),
-        query => format!("{}?{query}", target.path),
-    };
-    if let Some(key) = sessions.get(&line) {
-        return of_session(target.method, head, key);
+    if let Some(session) = sessions.get(&line_of(head)) {
+        return of_session(target.method, head, session);
     }
     let (bucket, object) = names(target.path);
     if target.path.starts_with("/upload/") && target.method == "POST" {
@@ -39,20 +35,69 @@ pub(super) fn classify(target: &Target<'_>, head: &Head, sessions: &Sessions) ->
 }
 
 /// A chunk, the last chunk, a question how far it came, or the end of a session.
-fn of_session(method: &str, head: &Head, key: &str) -> Call {
+fn of_session(method: &str, head: &Head, session: &Session) -> Call {
+    let key = session.key.clone();
     if method == "DELETE" {
-        return call(Operation::Abort, key.to_owned(), 0);
+        return call(Operation::Abort, key, 0);
     }
-    let range = head.get("content-range").unwrap_or_default();
-    let is_last = range.is_empty() || range.rsplit('/').next().is_some_and(|total| total != "*");
-    let is_question = range.starts_with("bytes */") && !is_last;
+    let range = Range::of(head);
     // Chunks have no number; where one begins, in units of the smallest, tells them apart.
-    let begin = range.trim_start_matches("bytes ").split('-').next().unwrap_or_default();
-    let part = begin.parse::<u64>().map_or(1, |at| (at >> 18) + 1);
-    match (is_question, is_last) {
-        (true, _) => call(Operation::Other, key.to_owned(), 0),
-        (_, true) => call(Operation::Complete, key.to_owned(), 0),
-        _ => call(Operation::Part, key.to_owned(), u32::try_from(part).unwrap_or(u32::MAX)),
+    let part = range.from.map_or(1, |at| (at >> 18) + 1);
+    match range.total {
+        _ if range.asks(session) => call(Operation::Other, key, 0),
+        Some(_) => call(Operation::Complete, key, 0),
+        None => call(Operation::Part, key, u32::try_from(part).unwrap_or(u32::MAX)),
+    }
+}
+
+/// `bytes 0-41/42`, `bytes 0-41/*`, `bytes */42` or `bytes */*`; without any, all that there is.
+struct Range {
+    from: Option<u64>,
+    last: Option<u64>,
+    total: Option<u64>,
+}
+
+impl Range {
+    fn of(head: &Head) -> Self {
+        let text = head.get("content-range").unwrap_or_default().trim_start_matches("bytes ");
+        let (range, total) = text.split_once('/').unwrap_or((text, "0"));
+        let (from, last) = range.split_once('-').unwrap_or_default();
+        Range { from: from.parse().ok(), last: last.parse().ok(), total: total.parse().ok() }
+    }
+
+    /// Whether it brings nothing, and the upload is not as long as it says.
+    fn asks(&self, session: &Session) -> bool {
+        self.from.is_none() && self.total != Some(session.received)
+    }
+}
+
+pub(super) fn progress(head: &Head, session: &Session) -> Option<Response> {
+    if head.method() != "PUT" || head.get("content-range").is_none() {
+        return None;
+    }
+    if Range::of(head).from.is_some() {
+        return None;
+    }
+    if let Some(made) = &session.made {
+        return Some(made.clone());
+    }
+    if !Range::of(head).asks(session) {
+        return None;
+    }
+    let mut response = Response { status: 308, headers: Vec::new(), body: Vec::new() };
+    if let Some(last) = session.received.checked_sub(1) {
+        response.set("range", &format!("bytes=0-{last}"));
+    }
+    Some(response)
+}
+
+pub(super) fn note(head: &Head, response: &Response, session: &mut Session) {
+    if response.status == 308
+        && let Some(last) = Range::of(head).last
+    {
+        session.received = last + 1;
+    } else if response.is_success() && head.method() == "PUT" {
+        session.made = Some(response.clone());
     }
 }
 
@@ -117,4 +162,39 @@ pub(super) fn acknowledgement(call: &Call, request: &Request) -> Option<Response
         _ => return None,
     }
     Some(response)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn put(range: &str) -> Head {
+        let headers = vec![("content-range".to_owned(), range.to_owned())];
+        Head { line: "PUT /upload/resumable/s1 HTTP/1.1".to_owned(), headers }
+    }
+
+    fn answer(status: u16) -> Response {
+        Response { status, headers: Vec::new(), body: Vec::new() }
+    }
+
+    /// fake-gcs-server would make an object of what it has.
+    #[test]
+    fn the_front_says_itself_how_far_an_upload_has_come() {
+        let mut session = Session::default();
+        let asked = |session: &Session, range: &str| progress(&put(range), session);
+        let range =
+            |found: Option<Response>| found.map(|r| (r.status, r.get("range").map(str::to_owned)));
+        assert_eq!(range(asked(&session, "bytes */9")), Some((308, None)));
+        note(&put("bytes 0-7/*"), &answer(308), &mut session);
+        let come = Some((308, Some("bytes=0-7".to_owned())));
+        assert_eq!(range(asked(&session, "bytes */9")), come);
+        assert_eq!(range(asked(&session, "bytes */*")), come);
+        // Nothing is missing, or a chunk comes: those are the server's.
+        assert_eq!(range(asked(&session, "bytes */8")), None);
+        assert_eq!(range(asked(&session, "bytes 8-8/9")), None);
+        note(&put("bytes 8-8/9"), &answer(500), &mut session);
+        assert_eq!(range(asked(&session, "bytes */9")), come);
+        note(&put("bytes 8-8/9"), &answer(200), &mut session);
+        assert_eq!(range(asked(&session, "bytes */9")), Some((200, None)));
+    }
 }

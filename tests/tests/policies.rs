@@ -1,0 +1,194 @@
+//! The four roles, each with nothing but the policy that `docs/destinations.md` prints for it: it does
+//! its job, and nothing else; and a verb that is denied says which permission it lacks.
+//!
+//! A front enforces the policies request by request; Azurite enforces the letters of shared access
+//! signatures by itself, too.
+
+#![allow(clippy::unwrap_used, reason = "functions that tests share are not seen as tests")]
+
+use lifeboat_tests::cloud_scene::{Backend, CloudPlace, CloudScene};
+use lifeboat_tests::fault_front::Protocol;
+use lifeboat_tests::policy::{Policy, ROLES};
+use lifeboat_tests::site::Ran;
+use lifeboat_tests::skips::or_skip;
+use lifeboat_tests::vault::account_sas;
+
+const PAGE: &str = include_str!("../../docs/destinations.md");
+
+/// Everything but the newest goes.
+const GREEDY: &str = "[prune]\nlast = 1\nmin_keep = 1\nmax_fraction = 1.0\n";
+
+/// What is good to have, and not needed to succeed: a writer only gives up, and a pruner only looks
+/// for what others gave up, when something went wrong.
+const SPARE: [&str; 2] = ["s3:AbortMultipartUpload", "s3:ListBucketMultipartUploads"];
+
+/// The policy of a role, for the prefix of a place instead of that of the page.
+fn policy(place: &CloudPlace<'_>, role: &str) -> Policy {
+    let page = PAGE.replace("my-bucket/etcd/", &format!("my-bucket/{}/", place.name));
+    Policy::of(&page, place.backend.protocol().unwrap(), role)
+}
+
+/// What the role is there for.
+fn job(place: &CloudPlace<'_>, role: &str) -> Ran {
+    let all = [place.destination("timeout = \"20s\"\n")];
+    let prunes = if role == "pruner" { GREEDY } else { "" };
+    place.configure("\"all\"", &all, prunes);
+    match role {
+        "writer" => place.lifeboat(&["run"]),
+        "pruner" => place.lifeboat(&["prune"]),
+        "restorer" => {
+            let out = format!("out-{}", place.name);
+            place.remove(&out);
+            place.lifeboat(&["fetch", "latest", "-o", &out])
+        }
+        _ => {
+            let list = place.lifeboat(&["list"]);
+            if list.code == 0 { place.lifeboat(&["status"]) } else { list }
+        }
+    }
+}
+
+#[test]
+fn i18_each_role_does_its_job_with_its_own_policy() {
+    let test = "i18_each_role_does_its_job_with_its_own_policy";
+    let Some(scene) = or_skip(test, CloudScene::large(test)) else { return };
+    for backend in scene.clouds() {
+        let place = scene.place(backend, "roles");
+        for (role, holds) in
+            [("writer", 1), ("writer", 2), ("auditor", 2), ("restorer", 2), ("pruner", 1)]
+        {
+            place.front().permit(Some(policy(&place, role)));
+            let ran = job(&place, role);
+            let denied = place.front().denied();
+            assert_eq!(ran.code, 0, "{backend:?} {role}: {ran:#?}\n{denied:#?}");
+            assert_eq!(place.holds(holds), Ok(()), "{backend:?} {role}: {ran:#?}");
+            // Nothing was asked for that is not in the page.
+            assert!(denied.is_empty(), "{backend:?} {role}: {denied:#?}");
+        }
+    }
+}
+
+#[test]
+fn i18_f30_a_verb_that_is_denied_says_which_permission_it_lacks() {
+    let test = "i18_f30_a_verb_that_is_denied_says_which_permission_it_lacks";
+    let Some(scene) = or_skip(test, CloudScene::large(test)) else { return };
+    let mut problems = Vec::new();
+    for backend in scene.clouds() {
+        let place = scene.place(backend, "denied");
+        for role in ROLES {
+            let whole = policy(&place, role);
+            for permission in whole.permissions() {
+                problems.extend(without(&place, role, &whole, &permission).err());
+            }
+        }
+    }
+    assert!(problems.is_empty(), "{} failed\n{}", problems.len(), problems.join("\n\n"));
+}
+
+/// A role that lacks one permission changes nothing and says which; only prune calls a store that
+/// it cannot read a reason to refuse.
+fn without(
+    place: &CloudPlace<'_>,
+    role: &str,
+    whole: &Policy,
+    permission: &str,
+) -> Result<(), String> {
+    place.front().permit(None);
+    while place.objects(".json").len() < 2 {
+        let _ = job(place, "writer").code(0);
+    }
+    let before = place.objects("");
+    place.front().permit(Some(whole.without(permission)));
+    let ran = job(place, role);
+    if SPARE.contains(&permission) {
+        return (ran.code == 0).then_some(()).ok_or(format!("{role}: {ran:#?}"));
+    }
+    let reads = !permission.to_lowercase().contains("delete");
+    let code = if role == "pruner" && reads { 50 } else { 11 };
+    let is_told = format!("{ran:?}").contains(permission);
+    match ran.code == code && is_told && place.objects("") == before {
+        true => Ok(()),
+        false => Err(format!("{}: {role} without {permission}: {ran:#?}", place.name)),
+    }
+}
+
+/// Whoever took over the machine of a writer cannot make what is there less restorable.
+#[test]
+fn i18_i04_a_writer_can_neither_remove_nor_replace() {
+    let test = "i18_i04_a_writer_can_neither_remove_nor_replace";
+    let Some(scene) = or_skip(test, CloudScene::small(test)) else { return };
+    for backend in scene.clouds() {
+        let place = scene.place(backend, "captured");
+        for _ in 0..2 {
+            let _ = job(&place, "writer").code(0);
+        }
+        let all = place.objects("");
+        place.front().permit(Some(policy(&place, "writer")));
+        let ran = job(&place, "pruner");
+        assert!(matches!(ran.code, 11 | 40), "{backend:?}: {ran:#?}");
+        let delete = match backend {
+            Backend::S3 => "s3:DeleteObject",
+            Backend::Gcs => "storage.objects.delete",
+            _ => "blobs/delete",
+        };
+        assert!(ran.stderr.contains(delete), "{backend:?}: {ran:#?}");
+        // An unconditional write of somebody who does not use Lifeboat.
+        let status = place.front().put_over(&all[0], b"theirs");
+        if backend != Backend::Azure {
+            assert_eq!(status, 403, "{backend:?}");
+            assert_eq!(place.objects(""), all);
+            assert_eq!(place.holds(2), Ok(()), "{backend:?}");
+        }
+    }
+}
+
+/// The server's own opinion of the letters, without any front.
+#[test]
+fn i18_azurite_grants_each_role_its_job_by_the_letters_of_a_signature() {
+    let test = "i18_azurite_grants_each_role_its_job_by_the_letters_of_a_signature";
+    let Some(scene) = or_skip(test, CloudScene::large(test)) else { return };
+    if !scene.clouds().contains(&Backend::Azure) {
+        return;
+    }
+    let place = scene.place(Backend::Azure, "letters");
+    let own = |role: &str| with_letters(&scene, &place, role, &policy(&place, role).sas);
+    for role in ["writer", "writer", "auditor", "restorer"] {
+        let ran = own(role);
+        assert_eq!(ran.code, 0, "{role}: {ran:#?}");
+    }
+    for (role, letters) in [("writer", "rl"), ("pruner", "rcwl"), ("restorer", "cw")] {
+        let ran = with_letters(&scene, &place, role, letters);
+        assert!(ran.code != 0, "{role} with {letters}: {ran:#?}");
+        assert_eq!(place.holds(2), Ok(()), "{role} with {letters}: {ran:#?}");
+    }
+    let ran = own("pruner");
+    assert_eq!((ran.code, place.holds(1)), (0, Ok(())), "{ran:#?}");
+}
+
+fn with_letters(scene: &CloudScene, place: &CloudPlace<'_>, role: &str, letters: &str) -> Ran {
+    scene.store.site.write(&place.credentials_file(), account_sas(letters).as_bytes());
+    place.use_sas();
+    job(place, role)
+}
+
+/// What the page grants, seen as a whole.
+#[test]
+fn i18_the_page_grants_no_role_more_than_its_job() {
+    for (protocol, create, delete) in [
+        (Protocol::S3, "s3:PutObject", "s3:DeleteObject"),
+        (Protocol::Gcs, "storage.objects.create", "storage.objects.delete"),
+        (Protocol::Azure, "blobs/write", "blobs/delete"),
+    ] {
+        for (role, may_create, may_delete) in [
+            ("writer", true, false),
+            ("pruner", false, true),
+            ("restorer", false, false),
+            ("auditor", false, false),
+        ] {
+            let granted = Policy::of(PAGE, protocol, role).permissions();
+            let has = |what: &str| granted.iter().any(|one| one.ends_with(what));
+            assert_eq!((has(create), has(delete)), (may_create, may_delete), "{protocol:?} {role}");
+            assert!(granted.iter().all(|one| !one.contains('*')), "{granted:?}");
+        }
+    }
+}
