@@ -195,6 +195,13 @@ impl Destination for GcsDestination {
         let checked = object::check(&self.0.settings, keeping, info);
         checked.map_err(|kind| self.0.error(Operation::ReadBack, &info.key, kind))
     }
+
+    async fn confirm(&self, info: ObjectInfo, keeping: &Keeping) -> Result<ObjectInfo> {
+        self.audit(&info, keeping)?;
+        let name = self.0.name_of(Operation::ReadBack, &info.key)?;
+        let checked = self.0.check_tags(&name, keeping).await;
+        checked.map_err(|kind| self.0.error(Operation::ReadBack, &info.key, kind)).map(|()| info)
+    }
 }
 
 #[cfg(test)]

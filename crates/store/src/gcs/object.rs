@@ -8,6 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use jiff::Timestamp;
 use serde::Deserialize;
+use std::collections::BTreeMap;
 
 /// The class that counts as none.
 pub(super) const STANDARD_CLASS: &str = "STANDARD";
@@ -31,6 +32,7 @@ pub(super) struct Resource {
     customer_encryption: Option<CustomerEncryption>,
     retention: Option<Retention>,
     retention_expiration_time: Option<String>,
+    metadata: BTreeMap<String, String>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -94,6 +96,27 @@ impl Bucket {
         let found = self.resource(&name).await;
         let described = found.and_then(|found| found.map(|r| self.describe(key, &r)).transpose());
         described.map_err(|kind| self.error(operation, key, kind))
+    }
+
+    /// Whether the object has the metadata that was asked for, which no description of ours has
+    /// room for.
+    pub(super) async fn check_tags(
+        &self,
+        name: &str,
+        keeping: &Keeping,
+    ) -> std::result::Result<(), ErrorKind> {
+        if keeping.tags.is_empty() {
+            return Ok(());
+        }
+        let resource = self.resource(name).await?.ok_or(ErrorKind::NotFound)?;
+        let lacks = |(key, value): &(&String, &String)| resource.metadata.get(*key) != Some(*value);
+        match keeping.tags.iter().find(lacks) {
+            None => Ok(()),
+            Some((key, value)) => {
+                let found = resource.metadata.get(key).map_or("nothing", String::as_str);
+                same("tags", &format!("{key} = {value}"), &crate::error::one_line(found))
+            }
+        }
     }
 
     pub(super) fn describe(

@@ -23,6 +23,8 @@ pub(crate) struct Quirks {
     pub(crate) ignores_ranges: bool,
     /// Keeps only the first so many bytes of each chunk that is not the last, once.
     pub(crate) keeps_of_chunk: Option<usize>,
+    /// Drops what else is asked for with an object.
+    pub(crate) ignores_metadata: bool,
     /// The one token that it takes.
     pub(crate) token: Option<String>,
     /// Copies so many bytes with each call.
@@ -196,6 +198,8 @@ impl State {
         if let (true, Some(byte)) = (self.quirks.alters, bytes.first_mut()) {
             *byte ^= 1;
         }
+        let ignores = self.quirks.ignores_metadata;
+        let description = if ignores { json!({}) } else { description };
         self.generations += 1;
         let object = Object { bytes, generation: self.generations, description };
         let answer = ok(vec![], document(name, &object));

@@ -385,6 +385,29 @@ async fn f32_i17_a_store_that_forgets_is_found_out() {
 }
 
 #[tokio::test]
+async fn f33_i17_metadata_that_the_store_drops_is_a_downgrade() {
+    let tags = [("team".to_owned(), "etcd".to_owned())].into();
+    let options = ReadBackOptions {
+        keeping: Keeping { tags, ..Keeping::default() },
+        ..ReadBackOptions::default()
+    };
+    let bytes = noise(100);
+    for ignores_metadata in [false, true] {
+        let quirks = Quirks { ignores_metadata, ..Quirks::default() };
+        let (_fake, destination) = fake_with(quirks).await;
+        destination.put_new("key", bytes.clone(), &options.keeping).await.unwrap();
+        let found = read_back(&destination, "key", &Summary::of(&bytes), &options).await;
+        let Err(error) = found else {
+            assert!(!ignores_metadata);
+            continue;
+        };
+        assert!(ignores_metadata, "{error}");
+        let is_it = matches!(error.kind(), ErrorKind::SilentDowngrade { setting: "tags", .. });
+        assert!(is_it && error.to_string().contains("team = etcd"), "{error}");
+    }
+}
+
+#[tokio::test]
 async fn i17_the_kept_checksum_proves_a_copy_without_reading_it() {
     let (fake, destination) = fake().await;
     let bytes = noise(LARGE);
