@@ -5,6 +5,7 @@
 //! - Anything else: nothing new is listed. Only a writer that was killed, or cut off from its
 //!   destination, before it could tidy up may leave something, and if that is a backup, it is whole
 //!   wherever it is listed.
+//!   What a destination lacked and another one had may be supplied meanwhile; it is whole then.
 //! - Always: no object that stays has other bytes than before. What went away went because of
 //!   `prune`, after a commit, manifest first, sound and older than what is left, and never so that
 //!   fewer than `min_keep` are left.
@@ -134,7 +135,10 @@ fn added(claim: &Claim, before: &Picture, after: &Picture) -> Vec<String> {
                 // Whole after all, and the store would not take it away.
                 continue;
             }
-            names.insert(name);
+            // What another destination had before was supplied from there.
+            if !before.values().any(|held| held.restorable().contains(name.as_str())) {
+                names.insert(name);
+            }
             if found.verdict != Verdict::Restorable {
                 wrong.push(format!("{place}: the new backup {name} is {:?}", found.verdict));
             }
