@@ -6,9 +6,11 @@
 //! Does not: say what should become of it.
 
 use crate::checker::Picture;
+use crate::soak::stores::Stores;
 use crate::soak::world::{Kind, Shape, World};
 use crate::{Error, LoadSpec};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Two directories and a bucket.
 pub const KINDS: [Kind; 3] = [Kind::Directory, Kind::Directory, Kind::Bucket];
@@ -70,9 +72,20 @@ impl Copies {
     /// # Panics
     /// When a backup cannot be made.
     pub fn new(count: usize) -> Result<Self, Error> {
-        let mut world = World::new(&KINDS, &LoadSpec::default())?;
+        Copies::with(&KINDS, count, Stores::default())
+    }
+
+    /// The same in destinations of these kinds, on these servers.
+    ///
+    /// # Errors
+    /// As [`Copies::new`].
+    ///
+    /// # Panics
+    /// As [`Copies::new`].
+    pub fn with(kinds: &[Kind], count: usize, stores: Stores) -> Result<Self, Error> {
+        let mut world = World::with(kinds, &LoadSpec::default(), &Arc::new(stores))?;
         world.site.set("LIFEBOAT__REPLICATE__REPAIR", "off");
-        let shape = Shape { prune: None, require: 1, ..Shape::usual(3) };
+        let shape = Shape { prune: None, require: 1, ..Shape::usual(kinds.len()) };
         world.configure(&shape);
         let mut copies = Copies { world, backups: Vec::new(), shape };
         for _ in 0..count {

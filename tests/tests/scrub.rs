@@ -8,7 +8,7 @@ use lifeboat_tests::copies_scene::{Copies, Damage};
 use lifeboat_tests::site::Ran;
 use lifeboat_tests::skips::or_skip;
 use lifeboat_tests::soak::deaths::{Choice, Death};
-use lifeboat_tests::soak::proxy::Line;
+use lifeboat_tests::toxics::Line;
 use serde_json::Value;
 
 /// Draws which failpoints are died at, besides the first of each name; `make soak` takes all.
@@ -196,7 +196,7 @@ fn what_is_scrubbed_is_what_was_asked_for_and_a_dark_destination_is_told() {
     let _ = scrub(&copies, &["--sample", "3/2"]).code(2);
     let left = scrub(&copies, &["--budget", "1ms"]).code(40).json();
     assert!(results(&left).iter().all(|(_, result)| result == "left"), "{left:#}");
-    copies.world.destinations[2].proxy.as_ref().unwrap().set(Line::Cut { after_bytes: 0 });
+    copies.world.destinations[2].front.as_ref().unwrap().toxic(Line::Cut { after_bytes: 0 });
     let dark = scrub(&copies, &[]).code(10).json();
     assert!(dark["unreadable"]["place_2"].is_string());
     assert_eq!(results(&dark).len(), 6, "the others are read all the same");

@@ -7,14 +7,15 @@
 
 use lifeboat_tests::checker::Picture;
 use lifeboat_tests::copies_scene::{Copies, Damage, name_of};
-use lifeboat_tests::fault_s3::{Fault, Operation, Rule};
+use lifeboat_tests::fault_front::{Fault, Operation, Rule};
 use lifeboat_tests::running::Process;
 use lifeboat_tests::site::Ran;
 use lifeboat_tests::skips::or_skip;
 use lifeboat_tests::soak::deaths::{Choice, Death};
-use lifeboat_tests::soak::proxy::Line;
-use lifeboat_tests::soak::world::Shape;
+use lifeboat_tests::soak::stores::Stores;
+use lifeboat_tests::soak::world::{Kind, Shape};
 use lifeboat_tests::store_scene::StoreScene;
+use lifeboat_tests::toxics::Line;
 use serde_json::Value;
 use std::path::PathBuf;
 
@@ -85,6 +86,51 @@ fn f36_a_new_destination_is_filled_with_the_history_newest_first_and_without_a_k
     assert_eq!(copies.world.look(), filled);
     let list = copies.world.site.lifeboat(&["list", "--json"]).code(0).json();
     assert_eq!(list["lagging"], serde_json::json!({}));
+}
+
+/// From a directory to every cloud, in one read; and back from what a cloud alone has.
+#[test]
+fn f36_i17_clouds_that_were_away_are_filled_by_one_sync() {
+    let stores = Stores::start("sync_clouds");
+    let kinds = [Kind::Directory, Kind::Bucket, Kind::Gcs, Kind::Azure].map(|k| stores.or(k));
+    let made = Copies::with(&kinds, 1, stores);
+    let Some(mut copies) = or_skip("sync_clouds", made) else { return };
+    let line = |copies: &Copies, at: usize, line| {
+        copies.world.destinations[at].front.as_ref().unwrap().toxic(line);
+    };
+    for at in 1..4 {
+        line(&copies, at, Line::Cut { after_bytes: 0 });
+    }
+    let report = copies.world.site.lifeboat(&["run", "--json"]).code(40).json();
+    copies.backups.insert(0, report["backup"].as_str().unwrap().to_owned());
+    for at in 1..4 {
+        line(&copies, at, Line::Sound);
+    }
+    let report = sync(&copies, &[]).code(0).json();
+    let result = told(&report);
+    assert_eq!(result.len(), 3, "{report:#}");
+    assert!(result.iter().all(|(result, _, _)| result == "copied"), "{report:#}");
+    copies.must_be_level("filled from the directory");
+    copies.empty(0);
+    let report = sync(&copies, &[]).code(0).json();
+    assert_eq!(report["copies"][0]["from"], "place_1", "{report:#}");
+    copies.must_be_level("filled from a bucket");
+    let scrubbed = copies.world.site.lifeboat(&["scrub", "--json"]).code(0).json();
+    assert_eq!(scrubbed["copies"].as_array().unwrap().len(), 8, "{scrubbed:#}");
+    let whole = copies.must_be_level("read back from all of them");
+    // A bit flips in each of the clouds, and another one has it right.
+    for at in 2..4 {
+        let place = copies.world.destinations[at].place.clone();
+        let key = whole[&place.name].backups[&copies.backups[0]].artifact.clone().unwrap();
+        let mut bytes = std::fs::read(copies.artifact(0, &copies.backups[0])).unwrap();
+        bytes[99] ^= 1;
+        place.put(&key, &bytes);
+        let said = copies.world.site.lifeboat(&["scrub", "--json"]).code(0).json();
+        assert_eq!(said["repairs"][0]["result"], "replaced", "{said:#}");
+        let held = copies.must_be_level(&place.name)[&place.name].clone();
+        let kept = said["repairs"][0]["quarantined"][0].as_str().unwrap();
+        assert_eq!(held.objects[kept].bytes, bytes.len() as u64);
+    }
 }
 
 #[test]
@@ -217,7 +263,7 @@ fn f38_f45_where_nothing_may_be_removed_the_damage_is_told_and_nothing_is_lost()
     let artifact = place.objects(".age").remove(0);
     std::fs::File::options().write(true).open(&artifact).unwrap().set_len(100).unwrap();
     let cut = std::fs::read(&artifact).unwrap();
-    let denied = Rule::on(Operation::DeleteObject, Fault::refuse(403, "AccessDenied"));
+    let denied = Rule::on(Operation::Delete, Fault::refuse(403, "AccessDenied"));
     place.front.script(vec![denied]);
     for _ in 0..2 {
         let report = place.lifeboat(&["sync", "--json"]).code(40).json();
@@ -284,7 +330,7 @@ fn f03_f11_i02_a_death_of_sync_at_any_point_leaves_nothing_that_the_next_does_no
 fn f03_a_signal_ends_sync_and_the_next_goes_on() {
     let Some(mut copies) = copies("sync_signal", 2) else { return };
     copies.empty(2);
-    let line = |line| copies.world.destinations[2].proxy.as_ref().unwrap().set(line);
+    let line = |line| copies.world.destinations[2].front.as_ref().unwrap().toxic(line);
     line(Line::Slow { each_ms: 700 });
     let mut running = copies.world.site.start("lifeboat", &["sync"]);
     running.wait_open("demo/lock");
@@ -339,11 +385,11 @@ fn f36_each_run_makes_good_what_lags_behind_within_its_budget() {
     assert!(points.is_empty(), "nothing lags behind, and it was asked: {points:?}");
 
     // A destination that is down costs its copy, and the next run brings it there.
-    copies.world.destinations[2].proxy.as_ref().unwrap().set(Line::Cut { after_bytes: 0 });
+    copies.world.destinations[2].front.as_ref().unwrap().toxic(Line::Cut { after_bytes: 0 });
     let report = copies.world.site.lifeboat(&["run", "--json"]).code(40).json();
     assert_ne!(report["repair"]["exit"], 0, "{report:#}");
     let missed = report["backup"].as_str().unwrap().to_owned();
-    copies.world.destinations[2].proxy.as_ref().unwrap().set(Line::Sound);
+    copies.world.destinations[2].front.as_ref().unwrap().toxic(Line::Sound);
     let ran = copies.world.site.lifeboat(&["run", "--json"]).code(0);
     assert_eq!(ran.json()["repair"]["copied"], 1, "{}", ran.stdout);
     copies.backups.push(missed);
