@@ -3,6 +3,7 @@
 //!
 //! What the destinations hold is looked at as files, and opened by the independent checker.
 
+#![allow(clippy::disallowed_methods, reason = "damage is done without care")]
 #![allow(clippy::unwrap_used, reason = "functions that tests share are not seen as tests")]
 
 use lifeboat_tests::checker::Picture;

@@ -172,8 +172,8 @@ fn f37_what_the_policy_removed_does_not_come_back() {
 fn f37_pruning_what_was_filled_removes_nothing() {
     let policy = Policy { last: 2, weekly: 3, min_keep: 1, ..Policy::default() };
     for seed in 0_u64..200 {
-        let has = |n: u64, day: u64| {
-            (seed.wrapping_mul(0x9e37_79b9).rotate_left(7 * (n as u32 + 1)) >> (day % 61)) & 1 == 1
+        let has = |n: u32, day: u64| {
+            (seed.wrapping_mul(0x9e37_79b9).rotate_left(7 * (n + 1)) >> (day % 61)) & 1 == 1
         };
         let days =
             |n| (1..=30).filter(|day| has(n, *day)).map(|day| day as i64).collect::<Vec<_>>();

@@ -19,10 +19,10 @@ impl Crew {
             }
             let mended = self.mend(work).await;
             let again = after(work, &mended);
-            copies.extend(mended.copies.into_iter().map(|(lack, done)| told(work, lack, done)));
+            copies.extend(mended.copies.into_iter().map(|(lack, done)| told(work, &lack, done)));
             if let Some(again) = again.filter(|_| !self.halt.is_stopped()) {
                 let mended = self.mend(&again).await;
-                copies.extend(mended.copies.into_iter().map(|(l, done)| told(&again, l, done)));
+                copies.extend(mended.copies.into_iter().map(|(l, done)| told(&again, &l, done)));
             }
         }
         copies
@@ -46,9 +46,9 @@ fn after(work: &Work, mended: &Mended) -> Option<Work> {
     (!lacks.is_empty() && !sources.is_empty()).then(|| Work { sources, lacks, ..work.clone() })
 }
 
-fn told(work: &Work, lack: Lack, done: Result<Done, Error>) -> Copied {
+fn told(work: &Work, lack: &Lack, done: Result<Done, Error>) -> Copied {
     let (backup, destination) = (work.backup.clone(), lack.destination.clone());
-    let mut copied = left(work, &lack);
+    let mut copied = left(work, lack);
     match done {
         Ok(done) => {
             copied.result = done.result();
@@ -58,9 +58,7 @@ fn told(work: &Work, lack: Lack, done: Result<Done, Error>) -> Copied {
             let from = copied.from.as_ref().map(|from| format!(" from {from}")).unwrap_or_default();
             match copied.result {
                 Synced::Whole => tracing::info!("{backup} in {destination} is whole"),
-                Synced::Adopted => tracing::info!(
-                    "{backup} in {destination} was whole but for its manifest, and has it now"
-                ),
+                Synced::Adopted => tracing::info!("{backup} in {destination} has its manifest now"),
                 _ => tracing::info!("{backup} is in {destination} now{from}"),
             }
             for key in &copied.quarantined {
