@@ -4,7 +4,7 @@ use crate::policy::{candidate, newest_cluster_id, tier};
 use catalogue::{Backup, BackupName, Catalogue, DestinationCatalogue, Manifest, State};
 use config::{Location, Pipeline};
 use jiff::{Span, Timestamp};
-use retention::{Action, Guards, Policy};
+use retention::{Action, Guards, Ignored, Policy};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -278,7 +278,7 @@ fn keep_wanted(
     }
 }
 
-/// What the policy would remove from this destination if it lacked nothing.
+/// What the policy would not keep in this destination if it lacked nothing.
 fn unwanted(
     level: &Level,
     destination: &DestinationCatalogue,
@@ -299,8 +299,21 @@ fn unwanted(
     }
     let all: Vec<retention::Backup> = filled.into_values().collect();
     let plan = retention::plan(policy, &all, now, ours).map_err(|refusal| refusal.to_string())?;
-    let removed = plan.decisions().iter().filter(|d| d.action == Action::Remove);
-    Ok(removed.map(|decision| decision.id.clone()).collect())
+    let unwanted = plan.decisions().iter().filter(|decision| is_unwanted(&decision.action));
+    Ok(unwanted.map(|decision| decision.id.clone()).collect())
+}
+
+/// What is out of line with the history goes or stays by what lies beside it: it may have been
+/// removed here for what is no longer here, and it would come back for the same reason. One of
+/// another cluster is never removed.
+fn is_unwanted(action: &Action) -> bool {
+    match action {
+        Action::Remove => true,
+        Action::Keep { .. } => false,
+        Action::Ignore { why } => {
+            matches!(why, Ignored::FutureDated | Ignored::TimeDisagrees)
+        }
+    }
 }
 
 fn as_if_whole(work: &Work) -> retention::Backup {

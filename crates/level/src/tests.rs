@@ -167,6 +167,23 @@ fn f37_what_the_policy_removed_does_not_come_back() {
     assert_eq!((lacks(&ahead).len(), ahead.remarks[0].kind), (0, Kind::Policy));
 }
 
+/// One that a machine with a wrong clock made, and one that contradicts it, go or stay by their
+/// neighbours: neither comes back where it is gone.
+#[test]
+fn f37_f39_what_is_out_of_line_with_the_history_is_brought_nowhere() {
+    let dated = |day: i64, revision: i64| {
+        let mut manifest = manifest(day);
+        manifest.snapshot.revision = revision;
+        backup(&manifest, State::Verified)
+    };
+    // Made after the one of day 5, on a machine that thought it was day 1.
+    let early = dated(1, 60);
+    let held = vec![dated(5, 50), early.clone(), dated(8, 80), dated(9, 90)];
+    let policy = keeping(4);
+    let level = compared(vec![held, vec![early, dated(8, 80), dated(9, 90)]], Some(&policy));
+    assert_eq!(lacks(&level), [], "{level:#?}");
+}
+
 /// Prune and sync never fight: what is filled is what the policy keeps.
 #[test]
 fn f37_pruning_what_was_filled_removes_nothing() {
