@@ -28,7 +28,8 @@ test: build ## every test, against real servers; names what it had to skip
 .PHONY: soak
 soak: build ## a death at every point, and SOAK_RUNS (1000) random runs with faults from one SOAK_SEED
 	@$(SERVERS) --all
-	KILL_POINTS=all cargo test -p lifeboat-tests --test kill_points --test restore_kill --quiet
+	KILL_POINTS=all cargo test -p lifeboat-tests --test kill_points --test restore_kill \
+	  --test sync --test scrub --quiet
 	SOAK_SEED=$${SOAK_SEED:-$$(date +%s)} SOAK_RUNS=$${SOAK_RUNS:-1000} \
 	  cargo test -p lifeboat-tests --test soak -- --nocapture
 

@@ -171,10 +171,10 @@ no_latest() {
 
 # --- kubernetes ------------------------------------------------------------------------------------
 
-# Builds both variants: kustomization.yaml names one of the two CronJobs.
+# Builds each CronJob by itself: kustomization.yaml names one of them.
 build_manifests() { # KUSTOMIZE...
   local variant
-  for variant in cronjob cronjob-isolated; do
+  for variant in cronjob cronjob-isolated cronjob-scrub; do
     cp -r deploy/kubernetes "$SCRATCH/$variant"
     sed -i "s/^  - cronjob.yaml$/  - $variant.yaml/" "$SCRATCH/$variant/kustomization.yaml"
     "$@" "$SCRATCH/$variant" >"$SCRATCH/built-$variant.yaml" || return 1
@@ -188,10 +188,11 @@ check_kubernetes() { # PYTHON_TOOLS
     return
   fi
   # shellcheck disable=SC2086 # a command with its arguments
-  check "kustomize builds both variants" build_manifests $kustomize
-  [ -s "$SCRATCH/built-cronjob-isolated.yaml" ] || return 0
+  check "kustomize builds each CronJob" build_manifests $kustomize
+  [ -s "$SCRATCH/built-cronjob-scrub.yaml" ] || return 0
   checks "manifests" "$1/bin/python" deploy/check/manifests.py \
-    "$SCRATCH/built-cronjob.yaml" "$SCRATCH/built-cronjob-isolated.yaml"
+    "$SCRATCH/built-cronjob.yaml" "$SCRATCH/built-cronjob-isolated.yaml" \
+    "$SCRATCH/built-cronjob-scrub.yaml"
   if ! etcd=$(tests/servers/get.sh etcd | tail -n 1) || [ -z "$etcd" ]; then
     skip "a backup by the commands of the manifests" "no etcd (tests/servers/get.sh etcd)"
     return

@@ -1,6 +1,7 @@
 //! The verbs and their arguments.
 
 use crate::adopt::AdoptArgs;
+use crate::copies::{self, ScrubArgs, SyncArgs};
 use crate::doctor::{self, DoctorArgs};
 use crate::drill;
 use crate::error::Error;
@@ -32,6 +33,8 @@ Begin with:
   lifeboat run                         make a backup
   lifeboat status                      am I safe?
   lifeboat drill                       would a restore succeed? rehearse one
+  lifeboat sync                        bring every destination level with the others
+  lifeboat scrub --sample 1/7          are the copies still what they were? read a seventh
   lifeboat doctor                      what is the matter with the cluster?
   lifeboat fetch -o snapshot.db        bring the newest backup back to a file
   lifeboat restore --plan              how to bring the cluster back, step by step
@@ -172,6 +175,12 @@ pub(crate) enum Verb {
     /// Rehearse a restore: prove a backup in a scratch directory, and mark it
     #[command(after_help = drill::AFTER)]
     Drill(drill::DrillArgs),
+    /// Bring every destination level: copy what one lacks from another, no key needed
+    #[command(after_help = copies::SYNC_AFTER)]
+    Sync(SyncArgs),
+    /// Read copies back, compare every byte, and repair what is damaged
+    #[command(after_help = copies::SCRUB_AFTER)]
+    Scrub(Box<ScrubArgs>),
     /// Look at a sick cluster: which case is it, restore or not, what to type
     #[command(after_help = doctor::AFTER)]
     Doctor(Box<DoctorArgs>),

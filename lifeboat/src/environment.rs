@@ -31,7 +31,9 @@ pub(crate) fn of(stage: &str) -> impl Iterator<Item = (std::ffi::OsString, std::
     let own: &[&[&str]] = match stage {
         "capture" | "doctor" => &[&FOR_ETCD],
         "decrypt" => &[&FOR_KEYS],
-        "replicate" | "prune" | "fetch" | "catalogue" => &[&FOR_STORES, &PROXIES],
+        "replicate" | "prune" | "fetch" | "catalogue" | "sync" | "scrub" => {
+            &[&FOR_STORES, &PROXIES]
+        }
         "notify" => &[&PROXIES],
         _ => &[],
     };

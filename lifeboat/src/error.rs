@@ -9,6 +9,8 @@ pub(crate) enum Error {
     #[error(transparent)]
     Config(#[from] config::Error),
     #[error(transparent)]
+    Policy(#[from] level::BadPolicy),
+    #[error(transparent)]
     Restore(#[from] crate::restore::Error),
     #[error(transparent)]
     RunDir(#[from] contract::RunDirError),
@@ -93,7 +95,7 @@ impl Failure for Error {
             Error::File(_) | Error::Lock { .. } | Error::Pipe(_) | Error::Fifo { .. } => {
                 Exit::LocalDisk
             }
-            Error::NoConfig | Error::UnknownProgram(_) => Exit::Config,
+            Error::NoConfig | Error::Policy(_) | Error::UnknownProgram(_) => Exit::Config,
             Error::Directory { .. } | Error::NoDirectory { .. } => Exit::Usage,
             Error::NoProgram(_) | Error::UnknownVerb { .. } => Exit::Usage,
             Error::Ambiguous { .. } | Error::OneFile | Error::NoFile { .. } => Exit::Usage,

@@ -9,6 +9,7 @@ mod adopt;
 mod chain;
 mod check;
 mod cli;
+mod copies;
 mod doctor;
 mod drill;
 mod environment;
@@ -64,6 +65,8 @@ fn dispatch(cli: &Cli) -> Result<ExitCode, Error> {
         Verb::Adopt(args) => adopt::adopt(common, args),
         Verb::Doctor(args) => doctor::doctor(common, args),
         Verb::Drill(args) => drill::drill(common, args),
+        Verb::Sync(args) => copies::sync(common, args),
+        Verb::Scrub(args) => copies::scrub(common, args),
         Verb::Wrap(args) => wrap::wrap(common, args).map(ExitCode::from),
         Verb::Init(args) => init::init(args).map(|()| Exit::Ok.into()),
         Verb::Completions(args) => papers::completions(args).map(|()| Exit::Ok.into()),

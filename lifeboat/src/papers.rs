@@ -12,8 +12,8 @@ use std::path::Path;
 use std::process::Stdio;
 
 /// Programs that are no step of a run.
-const OTHER_PROGRAMS: [&str; 7] =
-    ["adopt", "doctor", "fetch", "restore", "drill", "catalogue", "notify"];
+const OTHER_PROGRAMS: [&str; 9] =
+    ["adopt", "doctor", "fetch", "restore", "drill", "sync", "scrub", "catalogue", "notify"];
 /// Section 1 has the verbs, as people type them. `lifeboat-fetch`, the program, is another thing
 /// than `lifeboat fetch`, so the programs of the stages are in section 8.
 const SECTION_OF_VERBS: &str = "1";

@@ -2,10 +2,12 @@
 
 use crate::chain::COMMIT;
 use crate::cli::Common;
+use crate::copies;
 use crate::tier;
 use crate::views::read_catalogue_within;
 use catalogue::Catalogue;
 use config::Pipeline;
+use contract::facts::ReplicateFacts;
 use contract::{Clock, Plan, Previous, RunDir, RunId, Step};
 use jiff::Timestamp;
 use std::path::Path;
@@ -26,6 +28,11 @@ impl Seen {
                 Seen(None)
             }
         }
+    }
+
+    /// Whether one of them lacks something that another one has.
+    pub(crate) fn shows_lag(&self, pipeline: &Pipeline) -> bool {
+        self.0.as_ref().is_some_and(|catalogue| copies::is_lagging(catalogue, pipeline))
     }
 
     /// Asks them only where the tier depends on it, for who wants to know no more.
@@ -107,6 +114,13 @@ pub(crate) fn remember(home: &Path, plan: &Plan, run_dir: &RunDir) {
     if let Err(e) = durable::replace(&home.join(LAST_BACKUP), &text) {
         tracing::warn!("{} cannot be written: {e}", home.join(LAST_BACKUP).display());
     }
+}
+
+/// Whether a destination has no copy of what the run has committed.
+pub(crate) fn lacks_a_copy(plan: &Plan, run_dir: &RunDir) -> bool {
+    let receipt = plan.position(COMMIT).and_then(|at| run_dir.receipt(at, COMMIT).ok().flatten());
+    let facts = receipt.and_then(|r| serde_json::from_value::<ReplicateFacts>(r.facts).ok());
+    facts.is_some_and(|facts| facts.copies.iter().any(|copy| !copy.stored))
 }
 
 fn committed(plan: &Plan, run_dir: &RunDir) -> Option<Previous> {

@@ -5,6 +5,7 @@
 
 use crate::chain::{self, COMMIT, Drawing, Outcome};
 use crate::cli::{Common, PlanArgs, RunArgs};
+use crate::copies;
 use crate::error::Error;
 use crate::notify::Notices;
 use crate::planning::Seen;
@@ -23,6 +24,9 @@ use std::time::Instant;
 /// member twice, that send wrong bytes are no accident: a person has to look.
 const CORRUPT_ATTEMPTS_MAX: u32 = 2;
 
+/// The name of the report in a run's directory.
+const REPORT: &str = "report.json";
+
 /// What a run leaves behind: `report.json` in its directory, and the JSON of `run --json`.
 #[derive(Debug, Serialize)]
 struct Report {
@@ -37,6 +41,9 @@ struct Report {
     finished_at: jiff::Timestamp,
     #[serde(skip_serializing_if = "Option::is_none")]
     cause: Option<chain::Cause>,
+    /// What was made good afterwards, where something lagged behind.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    repair: Option<copies::Repair>,
 }
 
 pub(crate) fn run(common: &Common, args: &RunArgs) -> Result<ExitCode, Error> {
@@ -126,7 +133,7 @@ impl Attempts<'_> {
             let links = links(self.common, &plan, &run_dir, &avoid)?;
             let outcome = chain::run(&links, deadline, drawing)?;
             failpoint::pass("run.chain_ended");
-            let report = self.report(&plan, &outcome, attempt, started_at);
+            let mut report = self.report(&plan, &outcome, attempt, started_at);
             let left = leave(&run_dir, &report);
             if outcome.succeeded(COMMIT) {
                 planning::remember(self.home, &plan, &run_dir);
@@ -148,11 +155,36 @@ impl Attempts<'_> {
                 }
                 _ => {
                     // What became of the backup is told even if there is no room for the report.
-                    tell(&report, self.json);
+                    tell(&report);
+                    if left.is_ok() && outcome.succeeded(COMMIT) && outcome.cause.is_none() {
+                        let lags = seen.shows_lag(self.pipeline)
+                            || planning::lacks_a_copy(&plan, &run_dir);
+                        self.repair(&mut report, &run_dir, lags, deadline);
+                    }
+                    if self.json {
+                        say(&report);
+                    }
                     return left.map(|()| report);
                 }
             }
             attempt += 1;
+        }
+    }
+
+    /// Makes good what lags behind. The backup is made, and told: nothing here changes that.
+    fn repair(&self, report: &mut Report, run_dir: &RunDir, lags: bool, deadline: Instant) {
+        if !lags {
+            return;
+        }
+        let backup = report.backup.as_ref().map(BackupName::as_str);
+        report.repair = copies::repair(self.common, self.pipeline, backup, deadline);
+        report.finished_at = self.clock.now();
+        let text = serde_json::to_vec_pretty(report).unwrap_or_default();
+        let path = run_dir.path().join(REPORT);
+        if report.repair.is_some()
+            && let Err(e) = durable::replace(&path, &text)
+        {
+            tracing::warn!("the repair is not in {}: {e}", path.display());
         }
     }
 
@@ -174,6 +206,7 @@ impl Attempts<'_> {
             started_at,
             finished_at: self.clock.now(),
             cause: outcome.cause.clone(),
+            repair: None,
         }
     }
 }
@@ -215,16 +248,19 @@ fn links(
 
 fn leave(run_dir: &RunDir, report: &Report) -> Result<(), Error> {
     let text = serde_json::to_vec_pretty(report).map_err(|e| Error::Output(e.into()))?;
-    Ok(durable::write_new(&run_dir.path().join("report.json"), &text)?)
+    Ok(durable::write_new(&run_dir.path().join(REPORT), &text)?)
 }
 
-/// One line for a success; the root cause and the next step for a failure. That nobody can be
-/// told changes nothing about the backup.
-fn tell(report: &Report, json: bool) {
-    if json && let Err(e) = print_json(report) {
+/// The report as JSON. That nobody can be told changes nothing about the backup.
+fn say(report: &Report) {
+    if let Err(e) = print_json(report) {
         let causes = std::error::Error::source(&e).map(ToString::to_string);
         tracing::warn!(causes, "{e}; the same is in report.json of the run");
     }
+}
+
+/// One line for a success; the root cause and the next step for a failure.
+fn tell(report: &Report) {
     let name = report.backup.as_ref().map(ToString::to_string);
     match (&report.cause, &name) {
         (None, Some(name)) if report.exit == Exit::Partial.code() => {

@@ -78,6 +78,11 @@ impl WayBack<'_> {
         Ok(Ended::Failed(Exit::Bug.code()))
     }
 
+    /// Tries one copy, whatever comes of it.
+    pub(crate) fn try_out(&self, copy: Copy<'_>, drawing: &Drawing) -> Result<Outcome, Error> {
+        self.attempt(copy, drawing).map(|(outcome, _)| outcome)
+    }
+
     /// Says why a copy did not come back. What was wrong with it, if the next one may be better.
     fn tell(&self, destination: &str, outcome: &Outcome, has_next: bool) -> Option<String> {
         let cause = outcome.cause.as_ref()?;

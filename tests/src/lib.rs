@@ -13,6 +13,7 @@ pub mod binaries;
 pub mod checker;
 pub mod cloud_scene;
 pub mod cluster;
+pub mod copies_scene;
 mod error;
 pub mod fault_front;
 pub mod gcs;

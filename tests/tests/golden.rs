@@ -12,7 +12,7 @@
 use lifeboat_tests::binaries::binary;
 
 /// Every program that a case may call.
-const PROGRAMS: [&str; 14] = [
+const PROGRAMS: [&str; 16] = [
     "lifeboat",
     "lifeboat-adopt",
     "lifeboat-capture",
@@ -25,6 +25,8 @@ const PROGRAMS: [&str; 14] = [
     "lifeboat-restore",
     "lifeboat-drill",
     "lifeboat-doctor",
+    "lifeboat-sync",
+    "lifeboat-scrub",
     "lifeboat-catalogue",
     "lifeboat-notify",
 ];

@@ -194,6 +194,7 @@ fn everything() -> Option<Printed> {
     let verify = site.program("lifeboat-verify", &["--json", "back.db"]).code(0).json();
     add("lifeboat-verify --json FILE", verify);
     damage_and_look(&mut site, &mut add);
+    copies(&site, &mut add);
     let check = "lifeboat check --json";
     add(check, site.lifeboat(&["check", "--json"]).json());
     let doctor = "lifeboat doctor --json";
@@ -268,8 +269,26 @@ fn damage_and_look(site: &mut Site, add: &mut impl FnMut(&'static str, Value)) {
     std::fs::rename(site.path("backups/region-b"), &moved).unwrap();
     std::fs::write(site.path("backups/region-b"), b"").unwrap();
     look(site, add);
+    add("lifeboat sync --json", site.lifeboat(&["sync", "--json"]).json());
+    add("lifeboat scrub --json", site.lifeboat(&["scrub", "--json", "--newest", "1"]).json());
     durable::remove_file(&site.path("backups/region-b")).unwrap();
     std::fs::rename(&moved, site.path("backups/region-b")).unwrap();
+}
+
+/// Copies that are lacking, damaged, and beyond repair.
+fn copies(site: &Site, add: &mut impl FnMut(&'static str, Value)) {
+    let (sync, scrub) = ("lifeboat sync --json", "lifeboat scrub --json");
+    add(sync, site.lifeboat(&["sync", "--json", "--dry-run"]).json());
+    add(sync, site.lifeboat(&["sync", "--json", "--all"]).code(0).json());
+    let artifacts = site.objects("region_b", ".age");
+    std::fs::write(&artifacts[0], b"cut").unwrap();
+    add(scrub, site.lifeboat(&["scrub", "--json"]).code(0).json());
+    add("lifeboat-catalogue", site.program("lifeboat-catalogue", &[]).code(0).json());
+    std::fs::write(&artifacts[1], b"cut").unwrap();
+    std::fs::write(&site.objects("region_a", ".age")[1], b"cut").unwrap();
+    add(scrub, site.lifeboat(&["scrub", "--json"]).code(20).json());
+    add(sync, site.lifeboat(&["sync", "--json"]).code(40).json());
+    look(site, add);
 }
 
 fn look(site: &Site, add: &mut impl FnMut(&'static str, Value)) {

@@ -2,12 +2,12 @@
 //!
 //! A backup is a manifest with its artifact. A manifest without its artifact is a broken backup;
 //! an artifact without a manifest is no backup at all but an orphan, left by a run that was
-//! killed. Neither ever counts as kept, and neither hides the other backups. What drills found out
-//! lies beside it in records, which make a copy better or worse only when they speak of its bytes.
+//! killed. Neither ever counts as kept, and neither hides the other backups. What drills and scrubs
+//! found out lies beside it in records, which make a copy better or worse only when they speak of its bytes.
 
 use crate::manifest::{Manifest, ManifestError};
 use crate::name::{BackupName, ObjectName};
-use crate::record::{Drilled, Told};
+use crate::record::{Drilled, Looked, Told};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,8 +31,8 @@ pub enum State {
     Proven,
     /// Its bytes were proved when it was made, and the artifact is there in full length.
     Verified,
-    /// Proved as bytes, but the cluster said that its own data was corrupt, a drill failed, or
-    /// another destination tells another story of the same backup.
+    /// Proved as bytes, but the cluster said that its own data was corrupt, a drill failed, a scrub
+    /// found other bytes, or another destination tells another story of the same backup.
     Suspect,
     /// The manifest cannot be read, or the artifact is missing or has another length.
     Broken,
@@ -95,9 +95,18 @@ pub struct Backup {
     /// The newest drill of this copy, whatever it found.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drill: Option<Drilled>,
-    /// Keys of the records of all its drills.
+    /// When a scrub or a drill last read all of it and found nothing wrong, and how deep.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verified: Option<Looked>,
+    /// The look that made a suspect copy suspect, where a record says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub doubt: Option<Looked>,
+    /// Keys of the records of all its drills and checks.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub records: Vec<String>,
+    /// Those of them that newer ones make superfluous.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub superfluous: Vec<String>,
     /// What is odd about those records.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
@@ -129,7 +138,7 @@ pub struct DestinationCatalogue {
     pub backups: Vec<Backup>,
     /// Artifacts without a manifest.
     pub orphans: Vec<Orphan>,
-    /// Keys of records of drills of which neither manifest nor artifact is there any more.
+    /// Keys of records of which neither manifest nor artifact is there any more.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub stray_records: Vec<String>,
 }
@@ -191,7 +200,7 @@ pub struct Assembled {
     pub backups: Vec<Backup>,
     /// Artifacts without a manifest.
     pub orphans: Vec<Orphan>,
-    /// Keys of records of drills of which nothing else is there.
+    /// Keys of records of which nothing else is there.
     pub stray_records: Vec<String>,
 }
 
@@ -284,7 +293,10 @@ impl Judge<'_> {
             manifest_sha256,
             manifest,
             proven_at,
+            doubt: told.doubt().filter(|_| state == State::Suspect),
             drill: told.last,
+            verified: told.verified,
+            superfluous: told.superfluous,
             records: records.iter().map(|(key, _)| key.clone()).collect(),
             notes: told.notes,
         }

@@ -1,6 +1,6 @@
 //! Backups as they lie in a destination: their names, their manifests, their states.
 //!
-//! Owns: the object names, the manifest's format, the records of drills, what the objects of one
+//! Owns: the object names, the manifest's format, the records of drills and scrubs, what the objects of one
 //! destination add up to, and the verdict whether a cluster is safe. All of it is pure: bytes and listings come from
 //! the `store` crate.
 //!
@@ -20,8 +20,8 @@ pub use manifest::{
 };
 pub use name::{BackupName, ObjectName, TIER_DEFAULT};
 pub use record::{
-    Depth, Drilled, Finding, RECORD_BYTES_MAX, RECORDS_READ_MAX, Record, RecordError,
-    newest_records,
+    CHECKS_READ_MAX, Depth, Drilled, Finding, Looked, RECORD_BYTES_MAX, RECORDS_READ_MAX, Record,
+    RecordError, newest_records,
 };
 pub use verdict::{Safety, Verdict, verdict};
 

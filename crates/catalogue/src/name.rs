@@ -4,7 +4,8 @@
 //! <prefix>/<cluster>/<tier>/<time>-<run>.db.zst.age             the artifact
 //! <prefix>/<cluster>/<tier>/<time>-<run>-<revision>.json        the manifest
 //! <prefix>/<cluster>/<tier>/<time>-<run>-proven-<drill>.json    what a drill found (also -suspect-,
-//!                                                               -restored-)
+//!                                                               -restored-), or a scrub (-checked-)
+//! <prefix>/<cluster>/quarantine/<tier>/<file>/<sha256>          bytes that were found damaged there
 //! ```
 //!
 //! All begin with the backup's name, so that one prefix finds both and a listing sorts by time.
@@ -25,6 +26,12 @@ use std::str::FromStr;
 
 /// The tier of a backup that no rule gave another one.
 pub const TIER_DEFAULT: &str = "frequent";
+
+/// The folder of a cluster in which bytes are kept that were found damaged and replaced: no tier of
+/// any backup.
+const QUARANTINE: &str = "quarantine";
+/// So much of the SHA-256 of damaged bytes is their name.
+const QUARANTINE_DIGITS: usize = 16;
 
 const TIME_FORMAT: &str = "%Y%m%dT%H%M%SZ";
 const TIME_LENGTH: usize = "20261120T021400Z".len();
@@ -110,15 +117,15 @@ pub enum ObjectName {
         /// The backup's revision.
         revision: i64,
     },
-    /// What one drill found out about a backup.
+    /// What one drill or scrub found out about a backup.
     Record {
         /// The tier that it lies in.
         tier: String,
         /// About which backup.
         backup: BackupName,
-        /// How the drill ended.
+        /// How that ended.
         finding: Finding,
-        /// When the drill began, and its run.
+        /// When it began, and its run.
         drill: BackupName,
     },
 }
@@ -147,6 +154,16 @@ impl ObjectName {
         format!("{cluster}/")
     }
 
+    /// Where bytes are kept that were found damaged under `key` and have this SHA-256: the same
+    /// bytes always in the same place. `None` when `key` is none of a tier of this cluster.
+    #[must_use]
+    pub fn quarantine_of(cluster: &str, key: &str, sha256: &str) -> Option<String> {
+        ObjectName::parse(cluster, key)?;
+        let rest = key.strip_prefix(cluster)?.strip_prefix('/')?;
+        let digits = sha256.get(..QUARANTINE_DIGITS)?;
+        Some(format!("{cluster}/{QUARANTINE}/{rest}/{digits}"))
+    }
+
     /// What `key` is, if it is an object of `cluster` that this version could have written.
     #[must_use]
     pub fn parse(cluster: &str, key: &str) -> Option<ObjectName> {
@@ -157,7 +174,12 @@ impl ObjectName {
         // plain, and stays in its folder.
         let is_plain =
             |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c));
-        if tier.is_empty() || tier.starts_with('.') || !is_plain(tier) || !is_plain(suffix) {
+        if tier.is_empty()
+            || tier == QUARANTINE
+            || tier.starts_with('.')
+            || !is_plain(tier)
+            || !is_plain(suffix)
+        {
             return None;
         }
         let tier = tier.to_owned();

@@ -1,12 +1,13 @@
-//! What drills found out about a backup: small records that lie beside its manifest.
+//! What drills and scrubs found out about a backup: small records that lie beside its manifest.
 //!
-//! A record is written once, create-only, in the destination that the drill read the copy from, and
+//! A record is written once, create-only, in the destination that the copy was read from, and
 //! says of which bytes it speaks: the SHA-256 of the manifest and of the artifact. One that speaks of
 //! other bytes is told and decides nothing. `docs/manifest.md` describes the JSON.
 //!
 //! Invariants: nothing but a drill that started etcd proves a backup; a drill without etcd neither
-//! proves nor clears a suspicion; a backup that is broken, or whose own cluster called it corrupt, is
-//! made no better by any record.
+//! proves nor clears what a drill suspects; what a scrub suspects is cleared by whoever reads as deep
+//! as it did, or deeper, and finds nothing wrong; a backup that is broken, or whose own cluster called
+//! it corrupt, is made no better by any record.
 //!
 //! Does not: read or write any store, or decide what is kept.
 
@@ -25,10 +26,13 @@ pub const RECORD_BYTES_MAX: u64 = 64 << 10;
 /// How many records of one backup are read, the newest first. A drill every day for half a month;
 /// what is older decides nothing as long as a newer one does.
 pub const RECORDS_READ_MAX: usize = 16;
-/// How much of a drill's own words a record carries, in bytes.
+/// How many records of good checks are read besides: they come every few days, and must not crowd
+/// out what a drill found.
+pub const CHECKS_READ_MAX: usize = 8;
+/// How many words of its own a record carries, in bytes.
 const SUMMARY_BYTES_MAX: usize = 2_000;
 
-/// How a drill ended.
+/// How a drill or a check ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Finding {
@@ -36,12 +40,16 @@ pub enum Finding {
     Proven,
     /// It was restored and read again, but no etcd was started: the backup is no better known.
     Restored,
+    /// Every byte of it was read back, and is what the manifest says.
+    Checked,
     /// Something about it is wrong.
     Suspect,
 }
 
 impl Finding {
-    pub(crate) const ALL: [Finding; 3] = [Finding::Proven, Finding::Restored, Finding::Suspect];
+    /// Every one.
+    pub const ALL: [Finding; 4] =
+        [Finding::Proven, Finding::Restored, Finding::Checked, Finding::Suspect];
 
     /// The word for it, in names and in tables.
     #[must_use]
@@ -49,15 +57,20 @@ impl Finding {
         match self {
             Finding::Proven => "proven",
             Finding::Restored => "restored",
+            Finding::Checked => "checked",
             Finding::Suspect => "suspect",
         }
     }
 }
 
-/// How deep a drill went.
+/// How deep somebody looked, the shallowest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Depth {
+    /// Length and SHA-256 of the artifact were compared: no key is needed.
+    Digest,
+    /// It was decrypted and decompressed, and the snapshot in it was proved.
+    Content,
     /// The restored directory was read again, by Lifeboat alone.
     Native,
     /// One etcd started from it.
@@ -71,14 +84,22 @@ impl Depth {
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
+            Depth::Digest => "digest",
+            Depth::Content => "content",
             Depth::Native => "native",
             Depth::Etcd => "etcd",
             Depth::ThreeMembers => "three members",
         }
     }
+
+    /// Whether a scrub looks so deep; a drill looks deeper.
+    #[must_use]
+    pub fn is_of_scrub(self) -> bool {
+        matches!(self, Depth::Digest | Depth::Content)
+    }
 }
 
-/// What one drill found out about one copy of a backup.
+/// What one drill or scrub found out about one copy of a backup.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
     /// Version of this format.
@@ -87,9 +108,9 @@ pub struct Record {
     pub cluster: String,
     /// The backup.
     pub backup: BackupName,
-    /// The drill's own id.
+    /// The id of the drill or the check.
     pub run: String,
-    /// When the drill began.
+    /// When it began.
     pub at: Timestamp,
     /// How it ended.
     pub finding: Finding,
@@ -119,7 +140,7 @@ pub struct Record {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RecordError {
     /// The bytes are not a record.
-    #[error("it is not a record of a drill: {0}")]
+    #[error("it is not a record: {0}")]
     Malformed(String),
     /// It was written by a newer version.
     #[error("it has format version {found}; this program knows up to {VERSION}")]
@@ -127,7 +148,7 @@ pub enum RecordError {
         /// The version in it.
         found: u64,
     },
-    /// It describes another drill than its name says.
+    /// It describes another look at the copy than its name says.
     #[error("it says {found}, but its name says {expected}")]
     Misnamed {
         /// What its name says.
@@ -220,16 +241,16 @@ impl Record {
             JsonError::Newer { found } => RecordError::Newer { found },
             JsonError::Malformed(problem) => RecordError::Malformed(problem),
         })?;
-        let is_native = record.depth == Depth::Native;
         let fits = match record.finding {
-            Finding::Proven => !is_native,
-            Finding::Restored => is_native,
+            Finding::Proven => record.depth > Depth::Native,
+            Finding::Restored => record.depth == Depth::Native,
+            Finding::Checked => record.depth.is_of_scrub(),
             Finding::Suspect => true,
         };
         match fits {
             true => Ok(record),
             false => Err(RecordError::Malformed(format!(
-                "a drill of depth {} cannot call a backup {}",
+                "a look of depth {} cannot call a backup {}",
                 record.depth.name(),
                 record.finding.name()
             ))),
@@ -239,7 +260,7 @@ impl Record {
     /// Reads a record that is stored under `name` in the folder of `cluster`.
     ///
     /// # Errors
-    /// [`RecordError`]; also when it is about another drill than its name says.
+    /// [`RecordError`]; also when it is about another look than its name says.
     pub fn from_bytes(cluster: &str, name: &ObjectName, bytes: &[u8]) -> Result<Self, RecordError> {
         let record = Record::read(bytes)?;
         let ObjectName::Record { tier, .. } = name else {
@@ -289,13 +310,28 @@ pub struct Drilled {
     pub etcd_version: Option<String>,
 }
 
+/// When somebody last looked at a copy in one way, and how deep.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Looked {
+    /// When that began.
+    pub at: Timestamp,
+    /// How deep.
+    pub depth: Depth,
+}
+
 /// What the records of one backup come to.
 #[derive(Debug, Default)]
 pub(crate) struct Told {
-    /// The newest record about these bytes.
+    /// The newest drill of these bytes.
     pub(crate) last: Option<Drilled>,
+    /// The newest look that read all of these bytes and found nothing wrong.
+    pub(crate) verified: Option<Looked>,
     /// The newest one that decides.
     decides: Option<Record>,
+    /// How deep somebody looked, since, and found nothing wrong; records are taken newest first.
+    cleared: Option<Depth>,
+    /// The keys of good checks that a newer one, as deep or deeper, makes superfluous.
+    pub(crate) superfluous: Vec<String>,
     /// What is odd about the records.
     pub(crate) notes: Vec<String>,
 }
@@ -310,34 +346,62 @@ impl Told {
         read: &BTreeMap<String, Vec<u8>>,
     ) -> Self {
         let mut told = Told::default();
-        for (key, name) in names.iter().take(RECORDS_READ_MAX) {
+        let is_check = |name: &ObjectName| {
+            matches!(name, ObjectName::Record { finding: Finding::Checked, .. })
+        };
+        let (mut drills, mut checks) = (0, 0);
+        for (key, name) in names {
+            let (count, limit) = match is_check(name) {
+                true => (&mut checks, CHECKS_READ_MAX),
+                false => (&mut drills, RECORDS_READ_MAX),
+            };
+            *count += 1;
             // One that was removed since it was listed says nothing.
-            let Some(bytes) = read.get(key) else { continue };
+            let Some(bytes) = read.get(key).filter(|_| *count <= limit) else { continue };
             let record = Record::from_bytes(cluster, name, bytes).and_then(|record| {
                 record.must_be_about(manifest, manifest_sha256)?;
                 Ok(record)
             });
             match record {
-                Ok(record) => told.take(record),
+                Ok(record) => told.take(key, record),
                 Err(e) => told.notes.push(format!("the record {key} decides nothing: {e}")),
             }
         }
-        if let Some(unread) = names.len().checked_sub(RECORDS_READ_MAX).filter(|n| *n > 0) {
+        if let Some(unread) = drills.checked_sub(RECORDS_READ_MAX).filter(|n| *n > 0) {
             told.notes.push(format!("{unread} older records of drills were not read"));
         }
         told
     }
 
-    fn take(&mut self, record: Record) {
-        self.last.get_or_insert_with(|| Drilled {
-            at: record.at,
-            finding: record.finding,
-            depth: record.depth,
-            etcd_version: record.etcd_version.clone(),
-        });
-        if record.finding != Finding::Restored {
-            self.decides.get_or_insert(record);
+    fn take(&mut self, key: &str, record: Record) {
+        if !record.depth.is_of_scrub() {
+            self.last.get_or_insert_with(|| Drilled {
+                at: record.at,
+                finding: record.finding,
+                depth: record.depth,
+                etcd_version: record.etcd_version.clone(),
+            });
         }
+        if record.finding != Finding::Suspect {
+            self.verified.get_or_insert(Looked { at: record.at, depth: record.depth });
+        }
+        let is_cleared = self.cleared >= Some(record.depth);
+        match record.finding {
+            Finding::Checked | Finding::Restored => {
+                if record.finding == Finding::Checked && is_cleared {
+                    self.superfluous.push(key.to_owned());
+                }
+                self.cleared = self.cleared.max(Some(record.depth));
+            }
+            Finding::Suspect if record.depth.is_of_scrub() && is_cleared => {}
+            Finding::Proven | Finding::Suspect => drop(self.decides.get_or_insert(record)),
+        }
+    }
+
+    /// The suspicion that stands, if one does.
+    pub(crate) fn doubt(&self) -> Option<Looked> {
+        let suspect = self.decides.as_ref().filter(|r| r.finding == Finding::Suspect)?;
+        Some(Looked { at: suspect.at, depth: suspect.depth })
     }
 
     /// The state of a copy that would be `state` without drills, with the problem if there is one
@@ -352,7 +416,11 @@ impl Told {
                 (State::Proven, problem, Some(record.at))
             }
             (Some(record), State::Verified) => {
-                let text = format!("a drill failed at {}: {}", record.at, brief(&record.summary));
+                let who = match record.depth.is_of_scrub() {
+                    true => "a scrub found it damaged",
+                    false => "a drill failed",
+                };
+                let text = format!("{who} at {}: {}", record.at, brief(&record.summary));
                 (State::Suspect, Some(text), None)
             }
             _ => (state, problem, None),
@@ -361,18 +429,21 @@ impl Told {
 }
 
 /// The keys of the records that decide, among all keys of a listing: of each backup the newest
-/// [`RECORDS_READ_MAX`].
+/// [`RECORDS_READ_MAX`], and the newest [`CHECKS_READ_MAX`] of good checks.
 #[must_use]
 pub fn newest_records<'a>(cluster: &str, keys: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
-    let mut of_each: BTreeMap<BackupName, Vec<(BackupName, &str)>> = BTreeMap::new();
+    let mut of_each: BTreeMap<(BackupName, bool), Vec<(BackupName, &str)>> = BTreeMap::new();
     for key in keys {
-        if let Some(ObjectName::Record { backup, drill, .. }) = ObjectName::parse(cluster, key) {
-            of_each.entry(backup).or_default().push((drill, key));
+        if let Some(ObjectName::Record { backup, finding, drill, .. }) =
+            ObjectName::parse(cluster, key)
+        {
+            let is_check = finding == Finding::Checked;
+            of_each.entry((backup, is_check)).or_default().push((drill, key));
         }
     }
-    let newest = of_each.into_values().flat_map(|mut all| {
+    let newest = of_each.into_iter().flat_map(|((_, is_check), mut all)| {
         all.sort_by(|a, b| b.cmp(a));
-        all.truncate(RECORDS_READ_MAX);
+        all.truncate(if is_check { CHECKS_READ_MAX } else { RECORDS_READ_MAX });
         all
     });
     newest.map(|(_, key)| key).collect()

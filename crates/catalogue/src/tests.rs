@@ -244,7 +244,7 @@ proptest::proptest! {
         let backup = BackupName::new(time, &RunId::new(time, random));
         let tier = "daily".to_owned();
         let drill = BackupName::new(time, &RunId::new(time, !random));
-        let finding = [Finding::Proven, Finding::Restored, Finding::Suspect][(random % 3) as usize];
+        let finding = Finding::ALL[(random % 4) as usize];
         let (t, b) = (tier.clone(), backup.clone());
         let names = [
             ObjectName::Artifact { tier: tier.clone(), backup: backup.clone(), suffix: ".db.zst".into() },
@@ -437,7 +437,7 @@ mod drills {
     #[test]
     fn older_programs_see_neither_an_artifact_nor_a_manifest() {
         let manifest = manifest(0);
-        for finding in [Finding::Proven, Finding::Restored, Finding::Suspect] {
+        for finding in Finding::ALL {
             let name = record(&manifest, 60, finding, Depth::Etcd).object_name("daily").unwrap();
             let key = name.key("prod");
             let stem = key.rsplit('/').next().unwrap().split_once('.').unwrap().0;
@@ -446,6 +446,77 @@ mod drills {
             assert!(!last.bytes().all(|b| b.is_ascii_digit()) || last.len() != 20, "{stem}");
             assert_eq!(ObjectName::parse("prod", &key), Some(name));
         }
+    }
+
+    /// What a scrub suspects goes with a look that is as deep; what a drill suspects does not.
+    #[test]
+    fn f45_i20_a_check_clears_what_a_scrub_suspects_and_nothing_else() {
+        let manifest = manifest(0);
+        let state = |records: &[(i64, Finding, Depth)]| {
+            let mut folder = Folder::of(std::slice::from_ref(&manifest));
+            for (second, finding, depth) in records {
+                folder.put_record(&record(&manifest, *second, *finding, *depth));
+            }
+            let backup = folder.only();
+            assert_eq!(backup.doubt.is_some(), backup.state == State::Suspect, "{backup:?}");
+            backup.state
+        };
+        use Depth::{Content, Digest as Bytes, Etcd, Native};
+        use Finding::{Checked, Proven, Restored, Suspect};
+        assert_eq!(state(&[(60, Checked, Bytes)]), State::Verified);
+        assert_eq!(state(&[(60, Suspect, Bytes)]), State::Suspect);
+        assert_eq!(state(&[(60, Suspect, Bytes), (120, Checked, Bytes)]), State::Verified);
+        assert_eq!(state(&[(60, Checked, Bytes), (120, Suspect, Bytes)]), State::Suspect);
+        assert_eq!(state(&[(60, Suspect, Content), (120, Checked, Bytes)]), State::Suspect);
+        assert_eq!(state(&[(60, Suspect, Content), (120, Checked, Content)]), State::Verified);
+        assert_eq!(state(&[(60, Suspect, Content), (120, Restored, Native)]), State::Verified);
+        assert_eq!(state(&[(60, Suspect, Native), (120, Checked, Content)]), State::Suspect);
+        assert_eq!(state(&[(60, Suspect, Etcd), (120, Restored, Native)]), State::Suspect);
+        // Made good byte for byte, it stays what a drill called it.
+        let repaired = [(60, Proven, Etcd), (120, Suspect, Bytes), (180, Checked, Bytes)];
+        assert_eq!(state(&repaired), State::Proven);
+        assert_eq!(state(&repaired[..2]), State::Suspect);
+    }
+
+    #[test]
+    fn checks_have_a_bound_of_their_own_and_the_older_ones_are_superfluous() {
+        let manifest = manifest(0);
+        let mut folder = Folder::of(std::slice::from_ref(&manifest));
+        let drill = folder.put_record(&record(&manifest, 1, Finding::Suspect, Depth::Etcd));
+        let deep = folder.put_record(&record(&manifest, 2, Finding::Checked, Depth::Content));
+        for day in 1..=5 {
+            folder.put_record(&record(&manifest, 60 * day, Finding::Checked, Depth::Digest));
+        }
+        let backup = folder.only();
+        assert_eq!(backup.superfluous.len(), 4, "{:?}", backup.superfluous);
+        assert!(!backup.superfluous.contains(&deep), "a shallower one does not replace it");
+        assert_eq!(backup.verified.unwrap().at, at(300));
+        for day in 6..=60 {
+            folder.put_record(&record(&manifest, 60 * day, Finding::Checked, Depth::Digest));
+        }
+        let keys: Vec<&str> = folder.objects.iter().map(|o| o.key.as_str()).collect();
+        let newest = newest_records("prod", keys.iter().copied());
+        assert_eq!(newest.len(), CHECKS_READ_MAX + 1);
+        assert!(newest.contains(&drill.as_str()), "what a drill found is not crowded out");
+        assert_eq!((folder.only().state, folder.only().notes.len()), (State::Suspect, 0));
+    }
+
+    #[test]
+    fn what_is_kept_in_quarantine_is_neither_a_backup_nor_an_orphan() {
+        let manifest = manifest(0);
+        let mut folder = Folder::of(std::slice::from_ref(&manifest));
+        for key in [manifest.artifact_key(), manifest.object_name().key("prod")] {
+            let kept = ObjectName::quarantine_of("prod", &key, &"ab".repeat(32)).unwrap();
+            let file = key.strip_prefix("prod/").unwrap();
+            assert_eq!(kept, format!("prod/quarantine/{file}/abababababababab"));
+            assert_eq!(ObjectName::parse("prod", &kept), None);
+            assert_eq!(ObjectName::quarantine_of("prod", &kept, &"ab".repeat(32)), None);
+            folder.put(&kept, 5);
+        }
+        let assembled = folder.assembled();
+        assert_eq!((assembled.backups.len(), assembled.orphans.len()), (1, 0));
+        let name = format!("prod/quarantine/{}", manifest.artifact.file);
+        assert_eq!(ObjectName::parse("prod", &name), None);
     }
 
     #[test]

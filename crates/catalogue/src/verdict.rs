@@ -55,6 +55,8 @@ pub struct Verdict {
     pub newest_proven: Option<BackupName>,
     /// When the last drill of that backup began that proved it.
     pub proven_at: Option<Timestamp>,
+    /// When a copy of any backup was last read back whole, by a scrub or a drill.
+    pub verified_at: Option<Timestamp>,
 }
 
 impl Verdict {
@@ -116,6 +118,7 @@ pub fn verdict(
         unreadable,
         not_trusted: catalogue.copies().filter(|(_, b)| !b.state.is_trusted()).count(),
         proven_at: proven.map(|(_, at)| at),
+        verified_at: catalogue.copies().filter_map(|(_, b)| Some(b.verified?.at)).max(),
         newest_proven: proven.map(|(name, _)| name.clone()),
     }
 }

@@ -19,7 +19,7 @@ pub use error::Error;
 pub use lock_span::LockSpan;
 pub use sections::{
     Capture, Compress, Decrypt, Drill, Encrypt, HashKvRule, MemberChoice, Notify, Pipeline,
-    Program, Prune, Replicate, Require, Run, Verify,
+    Program, Prune, Repair, Replicate, Require, Run, Verify,
 };
 pub use values::Duration;
 

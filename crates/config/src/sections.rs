@@ -269,6 +269,8 @@ pub struct Replicate {
     pub allow_plaintext: bool,
     /// etcd's id of the cluster, in hex, when it was rebuilt or restored on purpose.
     pub accept_cluster_id: Option<String>,
+    /// How long a run goes on to make good what lags behind.
+    pub repair: Repair,
     /// For blocks on their way to all destinations.
     pub memory_bytes_max: u64,
     /// For ciphertext that waits on disk for a slow destination.
@@ -285,9 +287,43 @@ impl Default for Replicate {
             tiers: vec!["frequent".into()],
             allow_plaintext: false,
             accept_cluster_id: None,
+            repair: Repair(Some(Duration::from_secs(600))),
             memory_bytes_max: 64 << 20,
             spool_bytes_max: 16 << 30,
             spool_dir: None,
+        }
+    }
+}
+
+/// How long a run goes on, when its backup is made, to make good what lags behind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Repair(pub(crate) Option<Duration>);
+
+impl Repair {
+    /// So long; none for not at all.
+    #[must_use]
+    pub fn get(self) -> Option<Duration> {
+        self.0
+    }
+}
+
+impl<'de> Deserialize<'de> for Repair {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        match String::deserialize(d)?.as_str() {
+            "off" => Ok(Repair(None)),
+            text => text
+                .parse()
+                .map(|time| Repair(Some(time)))
+                .map_err(|e: String| de::Error::custom(format!("{e}, or \"off\""))),
+        }
+    }
+}
+
+impl Serialize for Repair {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            Some(time) => serializer.collect_str(&time),
+            None => serializer.serialize_str("off"),
         }
     }
 }

@@ -16,7 +16,7 @@ mod settings;
 pub use check::{Checked, check_all, look_all};
 pub use error::Error;
 pub use memory::log_bytes_max;
-pub use read::{read_all, read_one};
+pub use read::{read_all, read_one, read_opened};
 pub use settings::{Opened, open_all, open_one};
 
 /// Runs a stage's future on a runtime of its own.

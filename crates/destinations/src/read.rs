@@ -20,21 +20,26 @@ const VERSION: u32 = 1;
 /// Reads what all destinations hold of the cluster. A destination that cannot be read, or not
 /// within `limit`, is in the catalogue with its problem.
 pub async fn read_all(pipeline: &Pipeline, clock: Clock, limit: Duration) -> Catalogue {
-    let opened = open_all(pipeline).await;
-    let reads = opened.into_iter().map(|(name, opened)| async move {
+    read_opened(&open_all(pipeline).await, &pipeline.cluster, clock, limit).await
+}
+
+/// The same, of destinations that are open already.
+pub async fn read_opened(
+    opened: &[(String, Result<Opened, Error>)],
+    cluster: &str,
+    clock: Clock,
+    limit: Duration,
+) -> Catalogue {
+    let reads = opened.iter().map(|(name, opened)| async move {
         match opened {
-            Ok(opened) => read_or_say(&opened, &pipeline.cluster, limit).await,
-            Err(e) => unreadable(name, String::new(), &e),
+            Ok(opened) => read_or_say(opened, cluster, limit).await,
+            Err(e) => unreadable(name.clone(), String::new(), e),
         }
     });
     let mut destinations = futures::future::join_all(reads).await;
     mark_forks(&mut destinations);
-    Catalogue {
-        version: VERSION,
-        cluster: pipeline.cluster.clone(),
-        read_at: clock.now(),
-        destinations,
-    }
+    let (cluster, read_at) = (cluster.to_owned(), clock.now());
+    Catalogue { version: VERSION, cluster, read_at, destinations }
 }
 
 async fn read_or_say(opened: &Opened, cluster: &str, limit: Duration) -> DestinationCatalogue {

@@ -49,7 +49,9 @@ pub use keeping::{Keeping, Lock, LockMode};
 pub use key::{KEY_BYTES_MAX, KeyProblem, check_key};
 pub use object::{ObjectInfo, Stored};
 pub use probe::{Examine, Probe, Protection, Trial, Verdict, probe};
-pub use read_back::{Proof, ReadBack, ReadBackMode, ReadBackOptions, read_back};
+pub use read_back::{
+    Proof, ReadBack, ReadBackMode, ReadBackOptions, read_back, read_back_digest, weigh,
+};
 pub use s3::S3Destination;
 pub use settings::{
     AzureCredentials, AzureSettings, COPY_BYTES_MAX, Checksum, DestinationSettings, Endpoint,

@@ -94,6 +94,46 @@ pub async fn read_back(
     Ok(ReadBack { proof: Proof::Sha256, info })
 }
 
+/// The same, where no more is known than length and SHA-256 (in hex), as a manifest says them: every
+/// byte is read, whatever checksum the store keeps.
+///
+/// # Errors
+/// As [`read_back`].
+pub async fn read_back_digest(
+    destination: &dyn Destination,
+    key: &str,
+    (bytes, sha256): (u64, &str),
+    options: &ReadBackOptions,
+) -> Result<ReadBack> {
+    let check = Check { destination, key, stall_timeout: options.stall_timeout };
+    let info = check.look().await?;
+    check.same("length", &bytes.to_string(), &info.bytes.to_string())?;
+    let info = check.in_time(destination.confirm(info, &options.keeping)).await??;
+    let found = check.summarize().await?;
+    check.same("length", &bytes.to_string(), &found.bytes.to_string())?;
+    check.same("SHA-256", sha256, &found.sha256_hex())?;
+    Ok(ReadBack { proof: Proof::Sha256, info })
+}
+
+/// Reads an object that has long been there to its end, and tells what it amounts to.
+///
+/// # Errors
+/// [`ErrorKind::Stalled`] when the store does not go on for `stall_timeout`; whatever
+/// [`Destination::read`] answers.
+pub async fn weigh(
+    destination: &dyn Destination,
+    key: &str,
+    stall_timeout: Duration,
+) -> Result<Summary> {
+    let check = Check { destination, key, stall_timeout };
+    let mut blocks = check.in_time(destination.read(key, None)).await??;
+    let mut summer = Summer::default();
+    while let Some(block) = check.in_time(blocks.next()).await? {
+        summer.update(&block?);
+    }
+    Ok(summer.summary())
+}
+
 /// What a stream of blocks amounts to.
 pub(crate) async fn summarize(mut blocks: Blocks) -> Result<Summary> {
     let mut summer = Summer::default();

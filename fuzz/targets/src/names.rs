@@ -59,7 +59,7 @@ fn made(mut choices: Choices<'_>) {
     let backup = one.1;
     let suffix = choices.of_slice(&[".db", ".db.zst.age", ".json", ".db.gz"]).to_owned();
     let tier = choices.of_slice(&["frequent", "daily", "a.b", "a-b"]).to_owned();
-    let finding = choices.of_slice(&[Finding::Proven, Finding::Restored, Finding::Suspect]);
+    let finding = choices.of_slice(&Finding::ALL);
     let (of_tier, of_backup) = (tier.clone(), backup.clone());
     for name in [
         ObjectName::Manifest { tier: tier.clone(), backup: backup.clone(), revision },

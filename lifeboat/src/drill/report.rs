@@ -201,7 +201,7 @@ impl Drilled {
 fn judge(outcome: &Outcome, depth: Depth) -> Result {
     let is_corrupt = outcome.code == Exit::Corrupt.code();
     match (&outcome.cause, depth) {
-        (None, Depth::Native) => Result::Restored,
+        (None, Depth::Digest | Depth::Content | Depth::Native) => Result::Restored,
         (None, Depth::Etcd | Depth::ThreeMembers) => Result::Proven,
         (Some(cause), _) if is_corrupt && JUDGES.contains(&cause.stage.as_str()) => Result::Suspect,
         (Some(_), _) => Result::NotTried,

@@ -43,6 +43,9 @@ fn backup(tier: &str, taken_at: Timestamp, state: State) -> Backup {
         manifest: Some(serde_json::from_value(manifest).unwrap()),
         proven_at: None,
         drill: None,
+        verified: None,
+        doubt: None,
+        superfluous: vec![],
         records: Vec::new(),
         notes: Vec::new(),
     }

@@ -2,6 +2,7 @@
 
 use super::{bytes, exit_of_unreadable, plural, print, print_json, read_catalogue};
 use crate::cli::{Common, OutputArgs};
+use crate::copies;
 use crate::error::Error;
 use catalogue::{Backup, Catalogue, State};
 use comfy_table::{ContentArrangement, Table, presets};
@@ -26,6 +27,9 @@ struct Row {
     /// When the last drill began that proved one of them.
     #[serde(skip_serializing_if = "Option::is_none")]
     proven_at: Option<jiff::Timestamp>,
+    /// When each copy was last read back whole, by a scrub or a drill.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    verified_at: BTreeMap<String, jiff::Timestamp>,
     /// Whether another tool had made it.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     adopted: bool,
@@ -39,6 +43,8 @@ struct Listing {
     cluster: String,
     backups: Vec<Row>,
     orphans: Vec<Leftover>,
+    /// How many copies each destination lacks that another one could give.
+    lagging: BTreeMap<String, usize>,
     unreadable: BTreeMap<String, String>,
 }
 
@@ -51,7 +57,8 @@ struct Leftover {
 
 pub(crate) fn list(common: &Common, args: &OutputArgs) -> Result<Exit, Error> {
     let catalogue = read_catalogue(common)?;
-    let listing = listing(&catalogue);
+    let lagging = copies::lagging(&catalogue, &common.pipeline()?)?;
+    let listing = listing(&catalogue, lagging);
     // Nothing seen is only an answer where everything could be looked at.
     let unseen = exit_of_unreadable(&catalogue).filter(|_| listing.backups.is_empty());
     match args.json {
@@ -61,7 +68,7 @@ pub(crate) fn list(common: &Common, args: &OutputArgs) -> Result<Exit, Error> {
     Ok(unseen.unwrap_or(Exit::Ok))
 }
 
-fn listing(catalogue: &Catalogue) -> Listing {
+fn listing(catalogue: &Catalogue, lagging: BTreeMap<String, usize>) -> Listing {
     let mut backups: Vec<Row> = Vec::new();
     for (destination, backup) in catalogue.copies() {
         match backups.last_mut() {
@@ -89,6 +96,7 @@ fn listing(catalogue: &Catalogue) -> Listing {
         cluster: catalogue.cluster.clone(),
         backups,
         orphans: leftover.collect(),
+        lagging,
         unreadable: dark.collect(),
     }
 }
@@ -106,6 +114,7 @@ impl Row {
             state: backup.state,
             copies: BTreeMap::new(),
             proven_at: None,
+            verified_at: BTreeMap::new(),
             adopted: false,
             problems: Vec::new(),
         }
@@ -125,6 +134,8 @@ impl Row {
         self.state = self.state.best(backup.state);
         self.proven_at = self.proven_at.max(backup.proven_at);
         self.copies.insert(destination.to_owned(), backup.state);
+        let looked = backup.verified.map(|looked| (destination.to_owned(), looked.at));
+        self.verified_at.extend(looked);
         let texts = backup.problem.iter().chain(&backup.notes);
         self.problems.extend(texts.map(|text| format!("{destination}: {text}")));
     }
@@ -144,7 +155,7 @@ fn table(listing: &Listing) -> String {
             number(row.snapshot_bytes.map(bytes)),
             number(row.artifact_bytes.map(bytes)),
             state(row),
-            copies(row),
+            copies_of(row),
         ]);
     }
     let mut text = match listing.backups.is_empty() {
@@ -156,6 +167,9 @@ fn table(listing: &Listing) -> String {
     }
     for (destination, problem) in &listing.unreadable {
         text += &format!("! {destination} could not be read: {problem}\n");
+    }
+    if let Some(lag) = copies::told(&listing.lagging) {
+        text += &format!("! {lag}: `lifeboat sync` brings them level\n");
     }
     if !listing.orphans.is_empty() {
         let count = i64::try_from(listing.orphans.len()).unwrap_or(i64::MAX);
@@ -182,7 +196,7 @@ fn state(row: &Row) -> String {
     }
 }
 
-fn copies(row: &Row) -> String {
+fn copies_of(row: &Row) -> String {
     // Where a drill proved some and not others, it is told which.
     let is_mixed = row.copies.values().any(|state| *state == State::Verified);
     let word = |(name, state): (&String, &State)| match state {

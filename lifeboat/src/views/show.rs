@@ -36,6 +36,11 @@ struct Copy<'a> {
     proven_at: Option<jiff::Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     drill: Option<&'a Drilled>,
+    /// When a scrub or a drill last read all of it and found nothing wrong, and how deep.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    verified_at: Option<jiff::Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    verified_depth: Option<Depth>,
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     notes: &'a [String],
 }
@@ -72,6 +77,8 @@ fn copy<'a>(catalogue: &'a Catalogue, destination: &'a str, backup: &'a Backup) 
         manifest_sha256: &backup.manifest_sha256,
         proven_at: backup.proven_at,
         drill: backup.drill.as_ref(),
+        verified_at: backup.verified.map(|looked| looked.at),
+        verified_depth: backup.verified.map(|looked| looked.depth),
         notes: &backup.notes,
     }
 }
@@ -90,6 +97,13 @@ fn page(shown: &Shown<'_>, catalogue: &Catalogue) -> String {
         );
         if let Some(drill) = copy.drill {
             page.line("", drilled(drill, copy.proven_at, catalogue));
+        }
+        // A drill has told that already.
+        if let (Some(at), Some(depth)) = (copy.verified_at, copy.verified_depth)
+            && depth.is_of_scrub()
+        {
+            let ago = age(catalogue.read_at.as_second() - at.as_second());
+            page.line("", format!("read back {ago} ago: whole ({})", depth.name()));
         }
         copy.notes.iter().for_each(|note| page.line("", note));
     }

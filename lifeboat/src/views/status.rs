@@ -2,9 +2,12 @@
 
 use super::{age, plural, print, print_json, read_catalogue};
 use crate::cli::{Common, OutputArgs};
+use crate::copies;
 use crate::error::Error;
 use catalogue::{Safety, Verdict, verdict};
 use contract::{Clock, Exit};
+use serde::Serialize;
+use std::collections::BTreeMap;
 
 pub(crate) fn status(common: &Common, args: &OutputArgs) -> Result<Exit, Error> {
     let pipeline = common.pipeline()?;
@@ -12,18 +15,29 @@ pub(crate) fn status(common: &Common, args: &OutputArgs) -> Result<Exit, Error> 
     let limit = pipeline.run.stale_after.get();
     let wanted = pipeline.destinations.len();
     let verdict = verdict(&catalogue, Clock::system().now(), limit, wanted);
+    let status = Status { verdict, lagging: copies::lagging(&catalogue, &pipeline)? };
     match args.json {
-        true => print_json(&verdict)?,
+        true => print_json(&status)?,
         false => {
             let now = catalogue.read_at;
-            let line = line(&pipeline.cluster, &verdict, pipeline.run.stale_after, now);
+            let line = line(&pipeline.cluster, &status, pipeline.run.stale_after, now);
             print(&format!("{line}\n"))?;
         }
     }
-    Ok(verdict.exit())
+    Ok(status.verdict.exit())
 }
 
-fn line(cluster: &str, verdict: &Verdict, limit: config::Duration, now: jiff::Timestamp) -> String {
+/// The JSON of `lifeboat status --json`.
+#[derive(Debug, Serialize)]
+struct Status {
+    #[serde(flatten)]
+    verdict: Verdict,
+    /// How many copies each destination lacks that another one could give.
+    lagging: BTreeMap<String, usize>,
+}
+
+fn line(cluster: &str, status: &Status, limit: config::Duration, now: jiff::Timestamp) -> String {
+    let verdict = &status.verdict;
     let newest = match (&verdict.newest, verdict.age_seconds, verdict.revision) {
         (Some(name), Some(seconds), Some(revision)) => {
             format!("newest verified backup {name} is {} old, revision {revision}", age(seconds))
@@ -53,6 +67,11 @@ fn line(cluster: &str, verdict: &Verdict, limit: config::Duration, now: jiff::Ti
         }
         _ => "; none was proven by a drill".to_owned(),
     };
+    let read_back = match verdict.verified_at {
+        Some(at) => format!("; read back {} ago", age(now.as_second() - at.as_second())),
+        None => String::new(),
+    };
+    let lag = copies::told(&status.lagging).map(|lag| format!("; {lag}")).unwrap_or_default();
     let word = match verdict.safety {
         Safety::Safe => "SAFE",
         Safety::Partial => "PARTIAL",
@@ -66,5 +85,5 @@ fn line(cluster: &str, verdict: &Verdict, limit: config::Duration, now: jiff::Ti
         Safety::Unknown => "no destination could be read".into(),
         Safety::Safe | Safety::Partial => format!("{newest}, {copies}"),
     };
-    format!("{cluster}: {word}: {judged}{proven}{dark}{bad}")
+    format!("{cluster}: {word}: {judged}{proven}{read_back}{dark}{bad}{lag}")
 }

@@ -14,8 +14,8 @@ pub(crate) enum Error {
     Destination(#[from] destinations::Error),
     #[error("there is no [prune] in the configuration, so everything is kept")]
     NoPolicy,
-    #[error("prune.{key} = {value:?}: {problem}")]
-    BadPolicy { key: &'static str, value: String, problem: String },
+    #[error(transparent)]
+    BadPolicy(#[from] level::BadPolicy),
     #[error("nothing was removed: destination {destination:?} could not be read: {problem}")]
     Unreadable { destination: String, problem: String },
     #[error(
@@ -60,7 +60,7 @@ impl Failure for Error {
             Error::Config(e) => e.exit(),
             Error::Contract(e) => e.exit(),
             Error::Destination(e) => e.exit(),
-            Error::NoPolicy | Error::BadPolicy { .. } => Exit::Config,
+            Error::NoPolicy | Error::BadPolicy(_) => Exit::Config,
             Error::Refused { refusal, .. } if refusal.is_policy_fault() => Exit::Config,
             Error::Unreadable { .. }
             | Error::Clocks { .. }
@@ -93,7 +93,7 @@ impl Failure for Error {
             }
             Error::Refused { refusal, .. } => Some(refusal.hint().to_owned()),
             Error::NotRemoved { .. } => Some("the next prune tries again".into()),
-            Error::BadPolicy { .. } | Error::Print(_) => None,
+            Error::BadPolicy(_) | Error::Print(_) => None,
         }
     }
 

@@ -5,6 +5,8 @@
 //! - Anything else: nothing new is listed. Only a writer that was killed, or cut off from its
 //!   destination, before it could tidy up may leave something, and if that is a backup, it is whole
 //!   wherever it is listed.
+//!   What a destination lacked and another one had may be supplied meanwhile; it is whole then. What
+//!   was damaged may be replaced by it; the damaged bytes lie in quarantine then.
 //! - Always: no object that stays has other bytes than before. What went away went because of
 //!   `prune`, after a commit, manifest first, sound and older than what is left, and never so that
 //!   fewer than `min_keep` are left.
@@ -58,7 +60,9 @@ pub fn violations(claim: &Claim, before: &Picture, after: &Picture) -> Vec<Strin
     for (name, held) in before {
         match after.get(name) {
             Some(holds) => {
-                wrong.extend(kept(claim, held, holds).map(|why| format!("{name}: {why}")));
+                let replaced = |key: &String| is_repaired(key, held, holds, before);
+                let kept = kept(claim, held, holds, replaced);
+                wrong.extend(kept.map(|why| format!("{name}: {why}")));
             }
             None => wrong.push(format!("{name} was not looked at afterwards")),
         }
@@ -75,13 +79,14 @@ fn kept<'a>(
     claim: &'a Claim,
     held: &'a Holding,
     holds: &'a Holding,
+    is_repaired: impl Fn(&String) -> bool,
 ) -> impl Iterator<Item = String> + 'a {
     let changed = held.objects.iter().filter_map(|(key, old)| match holds.objects.get(key) {
-        Some(new) if new != old => Some(format!("{key} was written twice")),
+        Some(new) if new != old && !is_repaired(key) => Some(format!("{key} was written twice")),
         _ => None,
     });
-    let gone: Vec<&String> =
-        held.objects.keys().filter(|key| !holds.objects.contains_key(*key)).collect();
+    let is_gone = |key: &&String| !holds.objects.contains_key(*key) && !is_repaired(key);
+    let gone: Vec<&String> = held.objects.keys().filter(is_gone).collect();
     let committed = claim.backup.is_some() || claim.silent || claim.deed == Deed::Prune;
     let mut wrong: Vec<String> = changed.collect();
     match claim.min_keep {
@@ -92,12 +97,34 @@ fn kept<'a>(
     wrong.into_iter()
 }
 
+/// Whether an object was damaged, its bytes lie in quarantine now, and in its place is what another
+/// destination had there, or nothing yet.
+fn is_repaired(key: &str, held: &Holding, holds: &Holding, before: &Picture) -> bool {
+    let Some((cluster, rest)) = key.split_once('/') else { return false };
+    let old = &held.objects[key];
+    let kept = format!("{cluster}/quarantine/{rest}/{}", &old.sha256[..16]);
+    let is_right = |other: &Holding| {
+        let of = |found: &super::Found| {
+            found.verdict == Verdict::Restorable
+                && (found.manifest == key || found.artifact.as_deref() == Some(key))
+        };
+        let is_whole = other.backups.values().any(of);
+        is_whole && other.objects.get(key) != Some(old)
+    };
+    let mut right = before.values().filter(|other| is_right(other));
+    let now = holds.objects.get(key);
+    holds.objects.get(&kept) == Some(old)
+        && right.any(|other| now.is_none_or(|now| other.objects.get(key) == Some(now)))
+}
+
 /// What pruning took away.
 fn removed(min_keep: usize, gone: &[&String], held: &Holding, holds: &Holding) -> Vec<String> {
     let mut wrong = Vec::new();
     for key in gone {
         let of = |f: &&super::Found| f.manifest == **key || f.artifact.as_ref() == Some(*key);
         match held.backups.iter().find(|(_, found)| of(found)) {
+            // Records of drills and scrubs go after their backup.
+            None if record_of(key).is_some_and(|name| !holds.backups.contains_key(name)) => {}
             None => wrong.push(format!("{key}, which belongs to no backup, was removed")),
             Some((name, found)) if !found.verdict.looks_sound() => {
                 wrong.push(format!("{key} of {name}, which is broken, was removed as old"));
@@ -117,6 +144,13 @@ fn removed(min_keep: usize, gone: &[&String], held: &Holding, holds: &Holding) -
     wrong
 }
 
+/// The backup that a record is about, by its name.
+fn record_of(key: &str) -> Option<&str> {
+    let file = key.rsplit('/').next()?;
+    let words = ["proven", "restored", "checked", "suspect"];
+    words.iter().find_map(|word| Some(file.split_once(&format!("-{word}-"))?.0))
+}
+
 /// What is there now and was not before.
 fn added(claim: &Claim, before: &Picture, after: &Picture) -> Vec<String> {
     let mut wrong = Vec::new();
@@ -134,12 +168,18 @@ fn added(claim: &Claim, before: &Picture, after: &Picture) -> Vec<String> {
                 // Whole after all, and the store would not take it away.
                 continue;
             }
-            names.insert(name);
+            // What another destination had before was supplied from there.
+            if !before.values().any(|held| held.restorable().contains(name.as_str())) {
+                names.insert(name);
+            }
             if found.verdict != Verdict::Restorable {
                 wrong.push(format!("{place}: the new backup {name} is {:?}", found.verdict));
             }
         }
-        let litter = |key: &&String| !before.get(place).is_some_and(|h| is_known(h, key));
+        // What a repair brought from elsewhere may still lack its manifest.
+        let supplied = |key: &&String| before.values().any(|held| is_supplied(held, key));
+        let litter =
+            |key: &&String| !before.get(place).is_some_and(|h| is_known(h, key)) && !supplied(key);
         let left = holds.orphans.iter().chain(&holds.unfinished).filter(litter);
         let left: Vec<&String> = left.collect();
         if !claim.litter && !left.is_empty() {
@@ -158,6 +198,12 @@ fn added(claim: &Claim, before: &Picture, after: &Picture) -> Vec<String> {
         wrong.push(format!("exit {}: nobody claims {names:?}", claim.code));
     }
     wrong
+}
+
+/// Whether this is the artifact of a whole backup there.
+fn is_supplied(held: &Holding, key: &str) -> bool {
+    let is_it = |f: &&super::Found| f.artifact.as_deref() == Some(key);
+    held.backups.values().filter(is_it).any(|found| found.verdict == Verdict::Restorable)
 }
 
 fn is_known(held: &Holding, key: &str) -> bool {

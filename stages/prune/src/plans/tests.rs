@@ -1,5 +1,6 @@
 use super::*;
-use catalogue::BackupName;
+use catalogue::{Backup, BackupName, State};
+use config::Prune;
 use contract::RunId;
 use std::collections::BTreeSet;
 
@@ -39,6 +40,9 @@ fn backup(day: i64, state: State) -> Backup {
         manifest: Some(serde_json::from_value(manifest).unwrap()),
         proven_at: None,
         drill: None,
+        verified: None,
+        doubt: None,
+        superfluous: vec![],
         records: Vec::new(),
         notes: Vec::new(),
     }

@@ -1,0 +1,109 @@
+//! The manifest of a copy: written last, and only the source's own bytes.
+
+use crate::crew::{Crew, in_time, put};
+use crate::error::Error;
+use crate::mend::Done;
+use bytes::Bytes;
+use catalogue::{MANIFEST_BYTES_MAX, Manifest, ManifestError};
+use contract::Digest;
+use destinations::Opened;
+use level::Work;
+use store::{Destination, ErrorKind, Operation, StoreError};
+
+impl Crew {
+    /// The manifest's bytes, from the first source that has the right ones.
+    pub(crate) async fn manifest_of(&self, work: &Work) -> Result<Bytes, Error> {
+        let mut problems = Vec::new();
+        for source in &work.sources {
+            let read = async {
+                let opened = self.destination(source)?;
+                let reading = read(&*opened.store, &work.manifest_key);
+                Ok::<_, Error>(in_time(opened, Operation::Read, &work.manifest_key, reading).await?)
+            };
+            match read.await {
+                Ok(bytes) if Digest::of(&bytes).sha256 == work.manifest_sha256 => return Ok(bytes),
+                Ok(_) => problems.push(format!("the manifest in {source} has changed")),
+                Err(e) => problems.push(e.told()),
+            }
+        }
+        Err(Error::NoSource(problems.join("; ")))
+    }
+
+    /// What lies where the manifest belongs.
+    ///
+    /// # Errors
+    /// [`Error::OtherManifest`] when it is one that can be read, or one of a newer version: nobody
+    /// here knows which of the two is right.
+    pub(crate) async fn look_at_manifest(
+        &self,
+        opened: &Opened,
+        work: &Work,
+        wanted: &Bytes,
+    ) -> Result<Place, Error> {
+        let key = &work.manifest_key;
+        let there = in_time(opened, Operation::Read, key, read(&*opened.store, key)).await;
+        let found = match there {
+            Ok(found) => found,
+            Err(e) if matches!(e.kind(), ErrorKind::NotFound) => return Ok(Place::Free),
+            Err(e) if is_of_bytes(&e) => return Ok(Place::Damaged),
+            Err(e) => return Err(e.into()),
+        };
+        if found == *wanted {
+            return Ok(Place::Right);
+        }
+        match Manifest::from_bytes(&self.cluster, &work.manifest.object_name(), &found) {
+            Ok(_) | Err(ManifestError::Newer { .. }) => {
+                let (destination, key) = (opened.store.name().to_owned(), key.clone());
+                Err(Error::OtherManifest { destination, key })
+            }
+            Err(_) => Ok(Place::Damaged),
+        }
+    }
+
+    /// Puts it in its place, if it is not there yet. A damaged one that lies there is kept first.
+    pub(crate) async fn place_manifest(
+        &self,
+        opened: &Opened,
+        work: &Work,
+        bytes: &Bytes,
+        done: &mut Done,
+    ) -> Result<(), Error> {
+        let key = &work.manifest_key;
+        match self.look_at_manifest(opened, work, bytes).await? {
+            Place::Right => return Ok(()),
+            Place::Free => {}
+            Place::Damaged => {
+                let kept = self.keep(opened, key).await?;
+                self.remove(opened, key).await?;
+                done.quarantined.push(kept);
+            }
+        }
+        failpoint::pass("repair.manifest.writing");
+        let keeping = opened.keeping(&work.manifest.tier, work.manifest.taken_at).of_record();
+        put(opened, key, bytes, keeping).await?;
+        failpoint::pass("repair.manifest.written");
+        done.manifest_written = true;
+        Ok(())
+    }
+}
+
+/// What lies under a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// Nothing.
+    Free,
+    /// What has to lie there.
+    Right,
+    /// Something that has to be replaced.
+    Damaged,
+}
+
+async fn read(store: &dyn Destination, key: &str) -> Result<Bytes, StoreError> {
+    let bytes_max = usize::try_from(MANIFEST_BYTES_MAX).unwrap_or(usize::MAX);
+    store::read_small(store, key, bytes_max).await
+}
+
+/// Whether it is the object that is wrong, and not the way to it.
+pub(crate) fn is_of_bytes(e: &StoreError) -> bool {
+    matches!(e.kind(), ErrorKind::Corrupt { .. } | ErrorKind::TooLarge { .. })
+}
