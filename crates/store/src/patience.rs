@@ -10,6 +10,7 @@
 
 use crate::{Acknowledged, ErrorKind, Result};
 use std::hash::{BuildHasher, RandomState};
+use std::pin::pin;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -38,15 +39,54 @@ impl Patience {
     where
         F: Future<Output = Result<T>>,
     {
+        self.go_on(attempt, false).await
+    }
+
+    /// The same for what leaves nothing doubtful when it is given up half way, as a part does: an
+    /// attempt that is still under way when the limit is reached is given up, and the failure before
+    /// it is told. Whoever watches from outside could only say that nothing got on.
+    pub(crate) async fn insist_to_the_end<T, F>(&self, attempt: impl Fn() -> F) -> Result<T>
+    where
+        F: Future<Output = Result<T>>,
+    {
+        self.go_on(attempt, true).await
+    }
+
+    async fn go_on<T, F>(&self, attempt: impl Fn() -> F, gives_up: bool) -> Result<T>
+    where
+        F: Future<Output = Result<T>>,
+    {
         let mut wait = Wait::new(self.limit, self.acknowledged.bytes(), Instant::now());
+        let mut before = None;
         loop {
-            let failure = match attempt().await {
+            let done = match before.take() {
+                Some(failure) if gives_up => match self.in_time(&mut wait, attempt()).await {
+                    Some(done) => done,
+                    None => return Err(failure),
+                },
+                _ => attempt().await,
+            };
+            let failure = match done {
                 Err(e) if matches!(e.kind(), ErrorKind::Transient { .. }) => e,
                 done => return done,
             };
             match wait.next(self.acknowledged.bytes(), Instant::now()) {
                 Some(pause) => tokio::time::sleep(pause).await,
                 None => return Err(failure),
+            }
+            before = Some(failure);
+        }
+    }
+
+    /// An attempt, unless it lasts until the limit is reached.
+    async fn in_time<T>(&self, wait: &mut Wait, attempt: impl Future<Output = T>) -> Option<T> {
+        let mut attempt = pin!(attempt);
+        loop {
+            if let Ok(done) = tokio::time::timeout_at(wait.since + wait.limit, &mut attempt).await {
+                return Some(done);
+            }
+            if !wait.sees(self.acknowledged.bytes(), Instant::now()) {
+                return None;
             }
         }
     }
@@ -66,10 +106,19 @@ impl Wait {
         Wait { limit, pause: PAUSE_MIN, bytes, since: now }
     }
 
+    /// Whether there was progress; the limit begins anew then.
+    fn sees(&mut self, bytes: u64, now: Instant) -> bool {
+        let is_progress = bytes > self.bytes;
+        if is_progress {
+            (self.bytes, self.since) = (bytes, now);
+        }
+        is_progress
+    }
+
     /// The pause before the next attempt; `None` when it would end too late.
     fn next(&mut self, bytes: u64, now: Instant) -> Option<Duration> {
-        if bytes > self.bytes {
-            (self.pause, self.bytes, self.since) = (PAUSE_MIN, bytes, now);
+        if self.sees(bytes, now) {
+            self.pause = PAUSE_MIN;
         }
         let pause = jittered(self.pause);
         self.pause = (self.pause * 2).min(PAUSE_MAX);
@@ -116,6 +165,21 @@ mod tests {
         let ten_minutes = Duration::from_secs(600);
         let (_, took) = all(Duration::from_secs(60), |after| after.min(ten_minutes).as_secs());
         assert!(took > ten_minutes && took < ten_minutes + Duration::from_secs(90), "{took:?}");
+    }
+
+    #[tokio::test]
+    async fn f24_i24_the_last_refusal_is_told_and_not_that_time_is_up() {
+        let patience = Patience::new(Duration::from_secs(2), &Acknowledged::default());
+        let tries = AtomicU32::new(0);
+        let failed = patience.insist_to_the_end(async || {
+            if tries.fetch_add(1, Ordering::Relaxed) > 0 {
+                std::future::pending::<()>().await;
+            }
+            let kind = ErrorKind::Transient { said: "503 SlowDown".into() };
+            Err::<(), _>(StoreError::new("site", Operation::Write, "key", kind))
+        });
+        assert!(failed.await.unwrap_err().to_string().contains("503 SlowDown"));
+        assert_eq!(tries.into_inner(), 2);
     }
 
     #[tokio::test]

@@ -98,7 +98,8 @@ impl S3Upload {
             acknowledged: self.acknowledged.clone(),
         };
         let patience = self.patience();
-        self.in_flight.spawn(async move { patience.insist(|| part.send(body.clone())).await });
+        self.in_flight
+            .spawn(async move { patience.insist_to_the_end(|| part.send(body.clone())).await });
         Ok(())
     }
 
