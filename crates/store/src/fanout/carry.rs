@@ -16,6 +16,8 @@ use std::time::Duration;
 
 /// How long giving up may take; more than a backend allows itself for it.
 const ABORT_TIMEOUT: Duration = Duration::from_secs(90);
+/// How long an object that is about to appear is waited for when it is not wanted any more.
+const APPEAR_GRACE: Duration = Duration::from_secs(5);
 
 pub(super) struct Copy {
     pub(super) target: Target,
@@ -87,14 +89,24 @@ impl Copy {
         let (stalled, place) = (self.stalled(Operation::Complete), self.place(Operation::Complete));
         let (acknowledged, stall_timeout) = (self.acknowledged.clone(), self.target.stall_timeout);
         let completing = progressing(upload.complete(summary), &acknowledged, stall_timeout);
+        let mut completing = Box::pin(completing);
         let why = tokio::select! {
             biased;
-            completed = completing => match completed {
+            completed = &mut completing => match completed {
                 Some(completed) => return completed,
                 None => stalled,
             },
-            cut = self.reader.cut() => Cut::into_error(cut, &place),
+            cut = self.reader.cut() => {
+                let why = Cut::into_error(cut, &place);
+                // What appears just now is ours, and has to be known as ours to be taken back.
+                if let Ok(Some(Ok(stored))) = tokio::time::timeout(APPEAR_GRACE, &mut completing).await {
+                    self.made = !stored.existed;
+                    return Err(why);
+                }
+                why
+            }
         };
+        drop(completing);
         let given_up = give_up(upload, why).await;
         let parts = given_up.left_behind().map(|parts| format!(", or {parts}"));
         let what = format!("possibly the whole object{}", parts.unwrap_or_default());

@@ -85,6 +85,31 @@ async fn f36_outcomes_come_as_they_are_and_stragglers_can_be_given_up() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn f07_i02_what_appears_while_it_is_given_up_is_known_as_ours() {
+    let dir = tempfile::tempdir().unwrap();
+    let late = Behaviour { completes_after: Some(Duration::from_secs(2)), ..Default::default() };
+    let all = [Memory::new("late", late), Memory::new("fast", Behaviour::default())];
+    let bytes = noise(20 * BLOCK);
+    let (sender, run) = fanout(targets(&all), options(8, 1_000, dir.path()));
+    let breaker = sender.breaker();
+    let source = bytes.clone();
+    let sent = tokio::task::spawn_blocking(move || send_all(sender, &source));
+    let acknowledged = run.acknowledged();
+    let mut outcomes = run.start();
+    is_kept(&outcomes.next().await.unwrap(), &all[1], &bytes);
+    sent.await.unwrap().unwrap();
+    while acknowledged[0].bytes() < bytes.len() as u64 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    // From the last byte to the completion it is some instructions.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    breaker.give_up_stragglers(Duration::ZERO);
+    let given_up = outcomes.next().await.unwrap();
+    assert!(matches!(kind(&given_up), ErrorKind::GivenUp { .. }), "{given_up:?}");
+    assert!(given_up.made && all[0].get("key").is_some(), "{given_up:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn every_destination_gets_every_byte() {
     let dir = tempfile::tempdir().unwrap();
     let all = ["a", "b", "c"].map(|n| Memory::new(n, Behaviour::default()));

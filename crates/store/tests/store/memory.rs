@@ -21,6 +21,8 @@ pub(crate) struct Behaviour {
     pub(crate) alters: bool,
     /// Waits for ever when it is to complete.
     pub(crate) never_completes: bool,
+    /// How long it takes to complete.
+    pub(crate) completes_after: Option<std::time::Duration>,
     pub(crate) panics: bool,
     /// Each write takes one permit for good.
     pub(crate) gate: Option<Arc<Semaphore>>,
@@ -103,6 +105,9 @@ impl Upload for MemoryUpload {
         assert_eq!(Summary::of(&self.bytes), *summary, "what came is not what was sent");
         if self.behaviour.alters {
             self.bytes[0] ^= 1;
+        }
+        if let Some(after) = self.behaviour.completes_after {
+            tokio::time::sleep(after).await;
         }
         if self.behaviour.never_completes {
             std::future::pending::<()>().await;
