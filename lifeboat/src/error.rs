@@ -63,7 +63,7 @@ pub(crate) enum Error {
     #[error("{program} printed something that cannot be understood: {problem}")]
     Garbled { program: String, problem: String },
     #[error("cluster {cluster:?} has no backup {wanted:?}{}", as_far_as_seen(.unreadable))]
-    NoBackup { cluster: String, wanted: String, unreadable: Vec<String>, exit: Exit },
+    NoBackup { cluster: String, wanted: String, unreadable: Vec<(String, String)>, exit: Exit },
     #[error("cluster {cluster:?} has no verified copy of any backup: {}", plural_broken(*.copies))]
     NoneVerified { cluster: String, copies: usize },
     #[error("there is no destination {name:?} in the configuration")]
@@ -156,7 +156,8 @@ impl Failure for Error {
             }
             Error::Busy { .. } => Some("wait for it; the lock goes with its process".into()),
             Error::NoBackup { unreadable, .. } if !unreadable.is_empty() => {
-                Some("see that the destinations named above can be read, and try again".into())
+                let names: Vec<&str> = unreadable.iter().map(|(name, _)| name.as_str()).collect();
+                Some(format!("`lifeboat list` says why {} could not be read", names.join(", ")))
             }
             Error::NoneVerified { .. } => Some(
                 "`lifeboat list` says what is wrong with each; a suspect one can be fetched by its \
@@ -206,8 +207,8 @@ fn is_missing(source: &io::Error) -> bool {
 }
 
 /// What could not be read may well have it.
-fn as_far_as_seen(unreadable: &[String]) -> String {
-    unreadable.iter().map(|problem| format!("; {problem}")).collect()
+fn as_far_as_seen(unreadable: &[(String, String)]) -> String {
+    unreadable.iter().map(|(_, problem)| format!("; {problem}")).collect()
 }
 
 fn plural_broken(copies: usize) -> String {

@@ -188,12 +188,33 @@ fn minor(version: &str) -> Option<(u32, u32)> {
     Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
 }
 
-/// Ports of loopback that were free a moment ago, all different.
+/// The lowest port that is tried.
+const PORT_MIN: u16 = 10_000;
+/// How many are tried before the system chooses.
+const PORTS_TRIED_MAX: u16 = 200;
+
+/// Ports of loopback that are free, all different. They are used a while later, when the copy is
+/// restored, so none of those that the system gives to connections, if it can be helped.
 fn free_ports(count: usize) -> Result<Vec<u16>, Error> {
-    let bound: std::io::Result<Vec<TcpListener>> =
-        (0..count).map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0))).collect();
+    let ours = PORT_MIN..first_of_connections().max(PORT_MIN + PORTS_TRIED_MAX);
+    let width = ours.end - ours.start;
+    let offset = u16::try_from(ulid::Ulid::generate().random() % u128::from(width)).unwrap_or(0);
+    let tried = (0..PORTS_TRIED_MAX).map(|n| (offset % width + n) % width + ours.start);
+    let quiet = tried.filter_map(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).ok());
+    let mut bound: Vec<TcpListener> = quiet.take(count).collect();
+    while bound.len() < count {
+        bound.push(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(Error::NoPort)?);
+    }
     let port = |listener: &TcpListener| listener.local_addr().map(|address| address.port());
-    bound.and_then(|all| all.iter().map(port).collect()).map_err(Error::NoPort)
+    bound.iter().map(port).collect::<std::io::Result<_>>().map_err(Error::NoPort)
+}
+
+/// Where the ports begin that the system gives to connections.
+fn first_of_connections() -> u16 {
+    const USUAL: u16 = 32_768;
+    let range = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range");
+    let first = range.ok().and_then(|text| text.split_whitespace().next()?.parse().ok());
+    first.unwrap_or(USUAL)
 }
 
 /// What `lifeboat-drill` found, if it came so far.

@@ -84,8 +84,11 @@ pub(crate) fn choose(catalogue: &Catalogue, wanted: &str) -> Result<BackupName, 
 /// Why there is nothing to choose: nothing there, nothing to be seen, or nothing that is whole.
 fn none(catalogue: &Catalogue, wanted: &str) -> Error {
     let cluster = catalogue.cluster.clone();
-    let dark = catalogue.destinations.iter().filter_map(|d| d.problem.clone());
-    let unreadable: Vec<String> = dark.collect();
+    let dark = catalogue
+        .destinations
+        .iter()
+        .filter_map(|d| Some((d.destination.clone(), d.problem.clone()?)));
+    let unreadable: Vec<(String, String)> = dark.collect();
     let copies = catalogue.copies().count();
     if wanted == "latest" && copies > 0 && unreadable.is_empty() {
         return Error::NoneVerified { cluster, copies };
