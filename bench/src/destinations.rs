@@ -131,11 +131,14 @@ impl Stage {
 fn configuration(destinations: &[String]) -> String {
     let shipped = lifeboat_tests::site::shipped();
     let (before, rest) = shipped.split_once("[destinations.region_a]").unwrap_or((&shipped, ""));
-    let after = rest.find("[prune]").map_or("", |at| &rest[at..]);
-    let wanted = format!("require = 3\npatience = \"{PATIENCE}\"");
+    let after = rest.find("\n[prune]").map_or("", |at| &rest[at..]);
+    // What the slow one lacks is not brought there meanwhile: that is not what is measured.
+    let wanted = format!("require = 3\npatience = \"{PATIENCE}\"\nrepair = \"off\"");
     let before = before.replace("require = \"all\"", &wanted);
-    // The default of a key that was set just now.
-    let lines = before.lines().filter(|line| !line.starts_with("patience = \"30m\""));
+    // The defaults of keys that were set just now.
+    let is_default =
+        |line: &str| line.starts_with("patience = \"30m\"") || line.starts_with("repair = \"10m\"");
+    let lines = before.lines().filter(|line| !is_default(line));
     lines
         .chain(destinations.iter().map(String::as_str))
         .chain([after])

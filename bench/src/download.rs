@@ -6,7 +6,6 @@
 
 use crate::Error;
 use crate::contestants::lifeboat;
-use crate::database::remove;
 use crate::measure::{Measured, measure};
 use crate::report::{Verdict, heading};
 use crate::results::Setting;
@@ -60,7 +59,7 @@ impl Stage {
             for place in 0..2 {
                 let is_rclone = (round + place) % 2 == 0;
                 let target = self.work.path("fetched");
-                remove(&target)?;
+                durable::remove_file(&target)?;
                 let (title, mut command) = match is_rclone {
                     true => ("rclone", copy(&rclone, &self.work, &server, &key, &target)),
                     false => ("`lifeboat fetch --raw`", fetch(&self.work, &target)?),

@@ -41,12 +41,24 @@ struct Case {
     resent: Option<usize>,
     /// Settings of the destination.
     settings: &'static str,
+    /// Whether nobody can know what became of the manifest: the artifact stays, so that one which
+    /// comes late is never without it.
+    unsure: bool,
 }
 
 impl Case {
     fn new(name: &'static str, code: i32, rules: Vec<Rule>) -> Self {
         let settings = "timeout = \"20s\"\n";
-        Case { name, rules, code, says: Vec::new(), seen: None, resent: None, settings }
+        Case {
+            name,
+            rules,
+            code,
+            says: Vec::new(),
+            seen: None,
+            resent: None,
+            settings,
+            unsure: false,
+        }
     }
 
     fn says(mut self, words: &[&'static str]) -> Self {
@@ -61,6 +73,11 @@ impl Case {
 
     fn resent(mut self, parts: usize) -> Self {
         self.resent = Some(parts);
+        self
+    }
+
+    fn unsure(mut self) -> Self {
+        self.unsure = true;
         self
     }
 
@@ -86,7 +103,10 @@ impl Case {
         if let Some(missing) = self.says.iter().find(|words| !ran.stderr.contains(**words)) {
             return Err(format!("{missing:?} is not said"));
         }
-        place.holds(usize::from(self.code == 0))?;
+        match (self.unsure, place.objects("").as_slice()) {
+            (true, [orphan]) if orphan.extension().is_some_and(|e| e == "age") => {}
+            _ => place.holds(usize::from(self.code == 0))?,
+        }
         if let Some(resent) = self.resent.filter(|resent| *resent != parts_resent(place)) {
             return Err(format!("{} parts were sent again, not {resent}", parts_resent(place)));
         }
@@ -196,6 +216,7 @@ fn f25_i24_a_small_object_and_a_black_hole() {
         Case::new("hole-put", 10, vec![silent(Put)]).says(&["no progress for 2 s"]),
         Case::new("hole-get", 10, vec![silent(Get)]).says(&["cannot read back"]),
         Case::new("hole-manifest", 10, vec![silent(Put).manifests()])
+            .unsure()
             .says(&["no progress for 2 s"]),
         Case::new("hole-manifest-read", 10, vec![silent(Get).manifests()])
             .says(&["no progress for 2 s"]),
@@ -515,7 +536,9 @@ fn at_random(scene: &StoreScene, seed: u64) {
     place.front.random(seed, 0.2);
     let ran = place.replicate();
     let seen = place.front.seen();
-    let refused = seen.iter().any(|(call, fault)| call.operation == Delete && fault.is_some());
+    let spoilt =
+        |operation| seen.iter().any(|(call, fault)| call.operation == operation && fault.is_some());
+    let refused = spoilt(Delete);
     let on_disk = files(&place.disk_dir("disk")).len();
     let problem = match ran.code {
         0 => place.holds(1).err(),
@@ -523,6 +546,10 @@ fn at_random(scene: &StoreScene, seed: u64) {
         40 if place.objects(".json").is_empty() => None,
         40 => place.holds(1).err().filter(|_| !refused),
         10 | 11 | 20 | 50 if refused => None,
+        // Nobody knows what became of a manifest that was not answered: it stays whole.
+        10 | 11 | 20 | 50 if spoilt(Put) && !place.objects(".json").is_empty() => {
+            place.holds(1).err()
+        }
         10 | 11 | 20 | 50 => (!place.objects(".json").is_empty()).then(|| "a backup".to_owned()),
         code => Some(format!("exit {code}")),
     };

@@ -35,7 +35,9 @@ impl Failure for Error {
     }
 }
 
-fn exit_of(kind: &ErrorKind) -> Exit {
+/// The exit code of a program that a store failed.
+#[must_use]
+pub fn exit_of(kind: &ErrorKind) -> Exit {
     match kind {
         ErrorKind::BucketMissing { .. }
         | ErrorKind::Config { .. }

@@ -14,7 +14,7 @@ mod read;
 mod settings;
 
 pub use check::{Checked, check_all, look_all};
-pub use error::Error;
+pub use error::{Error, exit_of};
 pub use memory::log_bytes_max;
 pub use read::{read_all, read_one, read_opened};
 pub use settings::{Opened, open_all, open_one};

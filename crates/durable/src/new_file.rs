@@ -5,13 +5,18 @@
 //! kill leaves at most a partial file that nothing lists.
 
 use crate::{Error, FILE_MODE, PARTIAL_SUFFIX, directory_of, sync_dir};
-use rustix::fs::{AtFlags, CWD, Mode, OFlags};
+use rustix::fs::{Advice, AtFlags, CWD, Mode, OFlags, fadvise};
 use std::fs::File;
 use std::io::{self, Write};
+use std::num::NonZeroU64;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+
+/// After so many bytes the kernel is asked to write them out, so that the sync at the end, for which
+/// everybody waits, is a short one.
+const WRITE_OUT_BYTES: u64 = 16 << 20;
 
 /// A new file, invisible under its final name until it is published.
 #[derive(Debug)]
@@ -20,6 +25,9 @@ pub struct NewFile {
     path: PathBuf,
     /// The hidden name, where the file has one.
     partial: Option<PathBuf>,
+    written_bytes: u64,
+    /// Which of them the kernel was asked to write out.
+    begun_bytes: u64,
 }
 
 impl NewFile {
@@ -34,7 +42,7 @@ impl NewFile {
         match unnamed_in(directory_of(path)) {
             Ok(file) => {
                 failpoint::pass("durable.unnamed.created");
-                Ok(NewFile { file, path: path.to_path_buf(), partial: None })
+                Ok(NewFile::empty(file, path, None))
             }
             // The file system has no unnamed files (NFS, some overlays).
             Err(_) => Self::create_named(path),
@@ -51,7 +59,19 @@ impl NewFile {
             .open(&partial)
             .map_err(|e| Error::new("create", &partial, e))?;
         failpoint::pass("durable.partial.created");
-        Ok(NewFile { file, path: path.to_path_buf(), partial: Some(partial) })
+        Ok(NewFile::empty(file, path, Some(partial)))
+    }
+
+    fn empty(file: File, path: &Path, partial: Option<PathBuf>) -> Self {
+        NewFile { file, path: path.to_path_buf(), partial, written_bytes: 0, begun_bytes: 0 }
+    }
+
+    /// "Not needed" is the advice that makes Linux write out what is dirty. It is only advice: what
+    /// cannot be written is told by the sync.
+    fn begin_to_write_out(&mut self) {
+        let length = NonZeroU64::new(self.written_bytes - self.begun_bytes);
+        let _ = fadvise(&self.file, self.begun_bytes, length, Advice::DontNeed);
+        self.begun_bytes = self.written_bytes;
     }
 
     /// The name that the file will have.
@@ -118,7 +138,12 @@ impl NewFile {
 
 impl Write for NewFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.file.write(bytes)
+        let count = self.file.write(bytes)?;
+        self.written_bytes += count as u64;
+        if self.written_bytes - self.begun_bytes >= WRITE_OUT_BYTES {
+            self.begin_to_write_out();
+        }
+        Ok(count)
     }
 
     fn flush(&mut self) -> io::Result<()> {

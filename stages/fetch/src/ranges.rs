@@ -12,9 +12,9 @@
 //!
 //! Does not: take a broken range up again; the store does that.
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use destinations::Opened;
-use futures::stream::{self, StreamExt};
+use futures::stream::{self, StreamExt, TryStreamExt};
 use std::ops::Range;
 use store::{Blocks, ErrorKind, Operation, StoreError};
 
@@ -30,7 +30,8 @@ pub(crate) fn in_order(opened: &Opened, key: &str, object_bytes: u64) -> Blocks 
         let (opened, key) = (opened.clone(), key.clone());
         Reading(tokio::spawn(async move { read(&opened, &key, range).await }))
     });
-    stream::iter(reads).map(Reading::end).buffered(RANGES_IN_FLIGHT).boxed()
+    let ranges = stream::iter(reads).map(Reading::end).buffered(RANGES_IN_FLIGHT);
+    ranges.map_ok(|blocks| stream::iter(blocks.into_iter().map(Ok))).try_flatten().boxed()
 }
 
 /// The whole of an object in one stream.
@@ -53,10 +54,10 @@ fn ranges(object_bytes: u64) -> impl Iterator<Item = Range<u64>> + Send + 'stati
 }
 
 /// A range on its way. One that nobody waits for any more is given up.
-struct Reading(tokio::task::JoinHandle<Result<Bytes, StoreError>>);
+struct Reading(tokio::task::JoinHandle<Result<Vec<Bytes>, StoreError>>);
 
 impl Reading {
-    async fn end(mut self) -> Result<Bytes, StoreError> {
+    async fn end(mut self) -> Result<Vec<Bytes>, StoreError> {
         match (&mut self.0).await {
             Ok(read) => read,
             Err(e) => match e.try_into_panic() {
@@ -77,22 +78,23 @@ impl Drop for Reading {
     }
 }
 
-async fn read(opened: &Opened, key: &str, range: Range<u64>) -> Result<Bytes, StoreError> {
-    // No longer than a range: this cannot fail to fit.
-    let length = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
-    let mut all = BytesMut::with_capacity(length);
+/// The blocks as they came: to join them would cost another copy.
+async fn read(opened: &Opened, key: &str, range: Range<u64>) -> Result<Vec<Bytes>, StoreError> {
+    let length = range.end - range.start;
+    let (mut all, mut found) = (Vec::new(), 0);
     let mut blocks = in_time(opened, key, opened.store.read(key, Some(range))).await??;
     while let Some(block) = in_time(opened, key, blocks.next()).await?.transpose()? {
-        if all.len() + block.len() > length {
-            let kind = ErrorKind::TooLarge { bytes_max: length as u64 };
+        found += block.len() as u64;
+        if found > length {
+            let kind = ErrorKind::TooLarge { bytes_max: length };
             return Err(StoreError::new(opened.store.name(), Operation::Read, key, kind));
         }
-        all.extend_from_slice(&block);
+        all.push(block);
     }
-    if all.len() == length {
-        return Ok(all.freeze());
+    if found == length {
+        return Ok(all);
     }
-    let (expected, found) = (length.to_string(), all.len().to_string());
+    let (expected, found) = (length.to_string(), found.to_string());
     let kind = ErrorKind::Corrupt { check: "length of the range", expected, found };
     Err(StoreError::new(opened.store.name(), Operation::Read, key, kind))
 }

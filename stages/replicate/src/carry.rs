@@ -32,6 +32,8 @@ pub(crate) struct Carrier<'a> {
     /// Why the source did not come to its end.
     failure: Option<Error>,
     outcomes: Outcomes,
+    /// Whether every destination came to its end.
+    has_ended: bool,
     reading: Option<oneshot::Receiver<Result<Option<Pumped>, Error>>>,
     breaker: FanoutBreaker,
     patience: Duration,
@@ -44,6 +46,8 @@ pub(crate) struct Carrier<'a> {
 enum Event {
     Ended(Option<Box<store::Outcome>>),
     Read(Box<Result<Option<Pumped>, Error>>),
+    /// A manifest came to its end.
+    Written,
     Stopped(SignalKind),
     TooLate,
 }
@@ -72,6 +76,7 @@ impl<'a> Carrier<'a> {
             pumped: None,
             failure: None,
             outcomes: fanout.start(),
+            has_ended: false,
             reading: Some(reading),
             breaker,
             patience: pipeline.replicate.patience.get(),
@@ -91,12 +96,13 @@ impl<'a> Carrier<'a> {
                 given_up_at = Some(Instant::now() + self.patience);
             }
             match self.event(given_up_at).await {
-                Event::Ended(Some(outcome)) => self.commit.take(*outcome).await,
+                Event::Ended(Some(outcome)) => self.commit.take(*outcome),
                 Event::Ended(None) => {
+                    self.has_ended = true;
                     self.outlast_the_source().await;
-                    break;
                 }
-                Event::Read(read) => self.confirmed(*read).await,
+                Event::Read(read) => self.confirmed(*read),
+                Event::Written => {}
                 Event::Stopped(signal) => {
                     stopped_by = Some(signal);
                     self.stop().await;
@@ -107,6 +113,9 @@ impl<'a> Carrier<'a> {
                     self.rest(STRAGGLER_GRACE).await;
                     break;
                 }
+            }
+            if self.has_ended && self.commit.is_at_rest() {
+                break;
             }
         }
         self.shower.abort();
@@ -132,7 +141,10 @@ impl<'a> Carrier<'a> {
         };
         tokio::select! {
             read = reading => Event::Read(Box::new(read)),
-            outcome = self.outcomes.next() => Event::Ended(outcome.map(Box::new)),
+            outcome = self.outcomes.next(), if !self.has_ended => {
+                Event::Ended(outcome.map(Box::new))
+            }
+            () = self.commit.written() => Event::Written,
             _ = self.terminate.recv() => Event::Stopped(SignalKind::terminate()),
             _ = self.interrupt.recv() => Event::Stopped(SignalKind::interrupt()),
             () = too_late => Event::TooLate,
@@ -140,11 +152,11 @@ impl<'a> Carrier<'a> {
     }
 
     /// The source came to its end, broke off, or nobody was left to read it for.
-    async fn confirmed(&mut self, read: Result<Option<Pumped>, Error>) {
+    fn confirmed(&mut self, read: Result<Option<Pumped>, Error>) {
         self.reading = None;
         match read {
             Ok(Some(pumped)) => {
-                self.commit.allow(pumped.manifest.clone()).await;
+                self.commit.allow(pumped.manifest.clone());
                 self.pumped = Some(pumped);
             }
             Ok(None) => {}
@@ -170,8 +182,14 @@ impl<'a> Carrier<'a> {
     /// Takes what still comes.
     async fn rest(&mut self, limit: Duration) {
         let rest = async {
-            while let Some(outcome) = self.outcomes.next().await {
-                self.commit.take(outcome).await;
+            while !self.has_ended || !self.commit.is_at_rest() {
+                tokio::select! {
+                    outcome = self.outcomes.next(), if !self.has_ended => match outcome {
+                        Some(outcome) => self.commit.take(outcome),
+                        None => self.has_ended = true,
+                    },
+                    () = self.commit.written() => {}
+                }
             }
         };
         if tokio::time::timeout(limit, rest).await.is_err() {
@@ -184,7 +202,7 @@ impl<'a> Carrier<'a> {
     async fn outlast_the_source(&mut self) {
         if let Some(reading) = self.reading.take().filter(|_| !self.commit.failed_by_itself()) {
             let read = reading.await.unwrap_or(Err(Error::ReaderLost));
-            self.confirmed(read).await;
+            self.confirmed(read);
         }
     }
 }

@@ -1,41 +1,56 @@
 //! The commit: manifests, written last, where a proved copy of the artifact is.
 //!
 //! Nothing is recorded before the receipts are confirmed and as many copies are proved as `require`
-//! asks for. From then on every further copy is recorded as soon as it is proved, so that no slow
-//! destination keeps the others from having the backup.
+//! asks for. From then on every further copy is recorded as soon as it is proved, all at once, so
+//! that no slow destination keeps the others from having the backup.
+//!
+//! The manifest is the same everywhere, byte for byte, even if the step dies and is begun again: what
+//! it says of copies is kept in the run directory before it is written anywhere.
 //!
 //! If too few destinations can be brought to have both, what this run wrote is taken back as far
 //! as its permissions reach. What cannot be taken back is an artifact without a manifest, which
-//! nothing lists, or, in the rare case that a manifest could be written in one place and not in
-//! enough others, a whole and proved backup that the run does not claim.
+//! nothing lists, or, in the rare case that a manifest may be there in one place and not in enough
+//! others, a whole and proved backup that the run does not claim.
 
+use crate::record::{Record, Writing, is_recorded, take_back, timed_out};
 use bytes::Bytes;
 use catalogue::{Manifest, Place, Placed};
-use contract::{Exit, Failure};
 use destinations::Opened;
-use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
-use store::{
-    ErrorKind, Keeping, Operation, Outcome, ReadBackMode, ReadBackOptions, StoreError, Summary,
-};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::time::Instant;
+use store::{ErrorKind, Operation, Outcome, StoreError};
+use tokio::task::JoinSet;
+
+/// The manifest as it was first to be written, in the run directory.
+const SETTLED: &str = "manifest.json";
 
 /// What became of each destination that came to an end, by name: the time at which its copy was
 /// complete and proved, or what was wrong.
 pub(crate) type Copies = BTreeMap<String, Result<Instant, destinations::Error>>;
 
+/// What there is to commit, and where to.
+pub(crate) struct Aim<'a> {
+    pub(crate) opened: &'a BTreeMap<String, Opened>,
+    pub(crate) artifact_key: &'a str,
+    /// How many copies are asked for.
+    pub(crate) required: usize,
+    /// Where each destination is, for the manifest.
+    pub(crate) locations: BTreeMap<String, String>,
+    pub(crate) run_dir: Option<PathBuf>,
+}
+
 /// What this run has written so far, and what of it counts.
 pub(crate) struct Commit<'a> {
-    opened: &'a BTreeMap<String, Opened>,
-    artifact_key: &'a str,
-    required: usize,
-    /// Where each destination is, for the manifest.
-    locations: BTreeMap<String, String>,
+    aim: Aim<'a>,
     copies: Copies,
     /// Where this very process made the artifact. One that was there already belongs to an earlier
     /// process of the same run, which may have committed it: it is never taken back.
-    made: Vec<String>,
-    /// Where the manifest is as well, read back.
-    recorded: Vec<String>,
+    made: BTreeSet<String>,
+    /// How far the manifest is, where it was begun.
+    records: BTreeMap<String, Record>,
+    /// Manifests being written, and artifacts being taken back.
+    at_work: JoinSet<Option<(String, Record, Result<(), destinations::Error>)>>,
     /// Whether a destination ended as its source did.
     has_followed: bool,
     manifest: Option<Manifest>,
@@ -43,21 +58,13 @@ pub(crate) struct Commit<'a> {
 
 impl<'a> Commit<'a> {
     /// Nothing is written yet. `unopened` are destinations that will never have a copy.
-    pub(crate) fn new(
-        opened: &'a BTreeMap<String, Opened>,
-        artifact_key: &'a str,
-        required: usize,
-        locations: BTreeMap<String, String>,
-        unopened: Copies,
-    ) -> Self {
+    pub(crate) fn new(aim: Aim<'a>, unopened: Copies) -> Self {
         Commit {
-            opened,
-            artifact_key,
-            required,
-            locations,
+            aim,
             copies: unopened,
-            made: Vec::new(),
-            recorded: Vec::new(),
+            made: BTreeSet::new(),
+            records: BTreeMap::new(),
+            at_work: JoinSet::new(),
             has_followed: false,
             manifest: None,
         }
@@ -65,7 +72,16 @@ impl<'a> Commit<'a> {
 
     /// Whether enough destinations have artifact and manifest.
     pub(crate) fn is_done(&self) -> bool {
-        self.recorded.len() >= self.required
+        self.recorded() >= self.aim.required
+    }
+
+    fn recorded(&self) -> usize {
+        self.records.values().filter(|record| matches!(record, Record::There { .. })).count()
+    }
+
+    /// Whether nothing is being written or taken back.
+    pub(crate) fn is_at_rest(&self) -> bool {
+        self.at_work.is_empty()
     }
 
     /// What was recorded, or is to be.
@@ -84,15 +100,15 @@ impl<'a> Commit<'a> {
     }
 
     /// One destination came to its end.
-    pub(crate) async fn take(&mut self, outcome: Outcome) {
+    pub(crate) fn take(&mut self, outcome: Outcome) {
         let name = outcome.destination.clone();
         let broke = |e: &StoreError| matches!(e.kind(), ErrorKind::SourceBroke);
         self.has_followed |= outcome.result.as_ref().is_err_and(broke);
         if is_spoilt(&outcome) {
-            self.take_back(std::slice::from_ref(&name), None).await;
+            self.clear_spoilt(&name, outcome.made);
         }
         if outcome.result.as_ref().is_ok_and(|kept| !kept.stored.existed) {
-            self.made.push(name.clone());
+            self.made.insert(name.clone());
         }
         if outcome.lag.spooled_bytes > 0 {
             let spooled_bytes = outcome.lag.spooled_bytes;
@@ -100,7 +116,7 @@ impl<'a> Commit<'a> {
         }
         let copy = outcome.result.map(|_| Instant::now()).map_err(destinations::Error::from);
         self.copies.insert(name, copy);
-        self.record().await;
+        self.record();
     }
 
     /// Whether every destination failed for a reason of its own, and not because the source broke
@@ -109,53 +125,102 @@ impl<'a> Commit<'a> {
         !self.has_followed && self.kept() == 0
     }
 
-    /// Whoever has not come to an end is waited for no more.
+    /// Whoever has not come to an end is waited for no more. A proved copy without its manifest is
+    /// none that counts.
     pub(crate) fn close(&mut self) {
-        for (name, opened) in self.opened {
-            self.copies
-                .entry(name.clone())
-                .or_insert_with(|| Err(timed_out(name, self.artifact_key, opened.timeout).into()));
+        while let Some(Ok(ended)) = self.at_work.try_join_next() {
+            self.heed(ended);
+        }
+        let is_done = self.is_done();
+        for (name, opened) in self.aim.opened {
+            let late = |key: &str| Err(timed_out(name, key, opened.timeout).into());
+            let copy =
+                self.copies.entry(name.clone()).or_insert_with(|| late(self.aim.artifact_key));
+            let is_there = matches!(self.records.get(name), Some(Record::There { .. }));
+            if let Some(manifest) = self.manifest.as_ref().filter(|_| is_done && !is_there)
+                && copy.is_ok()
+            {
+                *copy = late(&manifest.object_name().key(&manifest.cluster));
+            }
         }
     }
 
     /// The source came to its end, and every receipt was confirmed.
-    pub(crate) async fn allow(&mut self, manifest: Manifest) {
+    pub(crate) fn allow(&mut self, manifest: Manifest) {
         self.manifest = Some(manifest);
-        self.record().await;
+        self.record();
     }
 
-    /// Writes the manifest wherever a copy is proved, if they are enough, reading each one back.
-    async fn record(&mut self) {
-        if self.kept() < self.required {
+    /// Begins to write the manifest wherever a copy is proved, if they are enough.
+    fn record(&mut self) {
+        if self.kept() < self.aim.required {
             return;
         }
         let placed = self.placed();
         let Some(manifest) = &mut self.manifest else { return };
-        // From here on it is the same everywhere, byte for byte.
-        manifest.placed.get_or_insert(placed);
+        if manifest.placed.is_none() {
+            manifest.placed = Some(placed);
+            settle(manifest, self.aim.run_dir.as_deref());
+        }
         let key = manifest.object_name().key(&manifest.cluster);
         let bytes = Bytes::from(manifest.to_bytes());
-        let mut misrecorded = Vec::new();
-        for (name, copy) in self.copies.iter_mut().filter(|(_, copy)| copy.is_ok()) {
-            let Some(opened) = self.opened.get(name).filter(|_| !self.recorded.contains(name))
-            else {
-                continue;
-            };
+        let proved = self.copies.iter().filter(|(_, copy)| copy.is_ok());
+        for name in proved.map(|(name, _)| name).filter(|name| !self.records.contains_key(*name)) {
+            let Some(opened) = self.aim.opened.get(name).cloned() else { continue };
             let keeping = opened.keeping(&manifest.tier, manifest.taken_at).of_record();
-            match write_in_time(opened, &key, &bytes, &keeping).await {
-                Ok(()) => {
-                    *copy = Ok(Instant::now());
-                    self.recorded.push(name.clone());
-                }
-                Err(e) => {
-                    if is_final(&e) && self.made.contains(name) {
-                        misrecorded.push(name.clone());
-                    }
-                    *copy = Err(e);
-                }
-            }
+            let (key, bytes, name) = (key.clone(), bytes.clone(), name.clone());
+            let writing = Writing { opened, key, bytes, keeping };
+            self.at_work.spawn(async move {
+                let (record, result) = writing.carry_out().await;
+                Some((name, record, result))
+            });
         }
-        self.take_back(&misrecorded, Some(&key)).await;
+        let proved = self.copies.iter().filter(|(_, copy)| copy.is_ok());
+        for (name, _) in proved.filter(|(name, _)| self.aim.opened.contains_key(*name)) {
+            self.records.entry(name.clone()).or_insert(Record::Writing);
+        }
+    }
+
+    /// Waits for the next manifest that came to its end; for ever when none is being written.
+    pub(crate) async fn written(&mut self) {
+        match self.at_work.join_next().await {
+            Some(ended) => self.heed(ended.ok().flatten()),
+            None => std::future::pending().await,
+        }
+    }
+
+    fn heed(&mut self, ended: Option<(String, Record, Result<(), destinations::Error>)>) {
+        let Some((name, record, result)) = ended else { return };
+        self.records.insert(name.clone(), record);
+        if self.made.contains(&name) && matches!(record, Record::Refused | Record::Wrong) {
+            self.clear(&name, record == Record::Wrong);
+        }
+        self.copies.insert(name, result.map(|()| Instant::now()));
+    }
+
+    /// Takes the artifact back, and the manifest before it, while everything else goes on.
+    fn clear(&mut self, name: &str, with_manifest: bool) {
+        let Some(opened) = self.aim.opened.get(name).cloned() else { return };
+        let manifest = self.manifest.as_ref().filter(|_| with_manifest);
+        let manifest_key = manifest.map(|m| m.object_name().key(&m.cluster));
+        let artifact_key = self.aim.artifact_key.to_owned();
+        self.at_work.spawn(async move {
+            take_back(&opened, manifest_key.as_deref(), &artifact_key).await;
+            None
+        });
+    }
+
+    /// Takes an artifact back of which no copy came. One that another process made stays if that
+    /// process has committed it: what was read here may be wrong, and not what lies there.
+    fn clear_spoilt(&mut self, name: &str, made: bool) {
+        let Some(opened) = self.aim.opened.get(name).cloned() else { return };
+        let key = self.aim.artifact_key.to_owned();
+        self.at_work.spawn(async move {
+            if made || !is_recorded(&opened, &key).await {
+                take_back(&opened, None, &key).await;
+            }
+            None
+        });
     }
 
     /// Where copies go, and which of them are proved at this moment.
@@ -164,49 +229,47 @@ impl<'a> Commit<'a> {
             let proved = self.copies.get(name).is_some_and(Result::is_ok);
             (name.clone(), Place { location: location.clone(), proved })
         };
-        let destinations = self.locations.iter().map(place).collect();
-        Placed { required: self.required, destinations }
+        let destinations = self.aim.locations.iter().map(place).collect();
+        Placed { required: self.aim.required, destinations }
     }
 
-    /// Takes everything back that this run wrote.
-    pub(crate) async fn undo(&self) {
-        let manifest_key = self.manifest.as_ref().map(|m| m.object_name().key(&m.cluster));
-        self.take_back(&self.made, manifest_key.as_deref()).await;
+    /// Takes back what this process wrote, wherever it is known that nothing of somebody else's
+    /// depends on it.
+    pub(crate) async fn undo(&mut self) {
+        for name in self.made.clone() {
+            match self.records.get(&name) {
+                None => self.clear(&name, false),
+                Some(Record::There { ours: true } | Record::Unproved) => self.clear(&name, true),
+                // Cleared already, or left alone.
+                Some(_) => {}
+            }
+        }
+        while self.at_work.join_next().await.is_some() {}
     }
+}
 
-    /// Takes back what this run wrote in these destinations: the manifest first, so that it is
-    /// never without its artifact.
-    async fn take_back(&self, names: &[String], manifest_key: Option<&str>) {
-        for name in names {
-            let Some(opened) = self.opened.get(name) else { continue };
-            for key in manifest_key.into_iter().chain([self.artifact_key]) {
-                failpoint::pass("replicate.taking_back");
-                let deleted = tokio::time::timeout(opened.timeout, opened.store.delete(key)).await;
-                match deleted {
-                    Ok(Ok(())) => {}
-                    Ok(Err(e)) if matches!(e.kind(), ErrorKind::Denied { .. }) => {
-                        tracing::warn!("{e}; without its manifest it is listed as an orphan");
-                        break;
-                    }
-                    Ok(Err(e)) => {
-                        tracing::warn!("{e}");
-                        break;
-                    }
-                    Err(_) => {
-                        tracing::warn!(
-                            "destination {name} did not answer; {key} may still be there"
-                        );
-                        break;
-                    }
-                }
+/// Keeps the manifest in the run directory, or takes from there what an earlier process of this run
+/// said of its copies: with other words the same backup would be two that contradict each other.
+fn settle(manifest: &mut Manifest, run_dir: Option<&std::path::Path>) {
+    let Some(path) = run_dir.map(|dir| dir.join(SETTLED)) else { return };
+    let name = manifest.object_name();
+    let earlier = std::fs::read(&path).ok();
+    let earlier = earlier.and_then(|b| Manifest::from_bytes(&manifest.cluster, &name, &b).ok());
+    let plain = |manifest: &Manifest| Manifest { placed: None, ..manifest.clone() }.to_bytes();
+    match earlier {
+        Some(earlier) if plain(&earlier) == plain(manifest) => manifest.placed = earlier.placed,
+        _ => {
+            if let Err(e) = durable::write_new(&path, &manifest.to_bytes()) {
+                // Only a process that begins this step again would miss it.
+                tracing::warn!("{e}");
             }
         }
     }
 }
 
 /// Whether the artifact was completed and no copy came of it. One that is not what it has to be goes
-/// whoever made it, because no backup will ever come of it; one that merely could not be read back
-/// goes only where this process made it. Nobody else would remove either.
+/// whoever made it, because no backup will ever come of it, unless it is on record; one that merely
+/// could not be read back goes only where this process made it. Nobody else would remove either.
 fn is_spoilt(outcome: &Outcome) -> bool {
     outcome.result.as_ref().is_err_and(|e| {
         let of_bytes = matches!(e.kind(), ErrorKind::Corrupt { .. });
@@ -214,47 +277,4 @@ fn is_spoilt(outcome: &Outcome) -> bool {
         let is_wrong = e.operation() == Operation::ReadBack && (of_bytes || of_settings);
         outcome.made || is_wrong
     })
-}
-
-/// Whether the manifest was refused or came out as something else: the backup would be an orphan, or
-/// listed and broken for ever. After a failure that says nothing of what the store did, both may be
-/// there and whole, and stay.
-fn is_final(e: &destinations::Error) -> bool {
-    e.exit() != Exit::Transient
-}
-
-async fn write_in_time(
-    opened: &Opened,
-    key: &str,
-    bytes: &Bytes,
-    keeping: &Keeping,
-) -> Result<(), destinations::Error> {
-    failpoint::pass("replicate.manifest.writing");
-    let written = write_manifest(opened, key, bytes, keeping);
-    let result = match tokio::time::timeout(opened.timeout, written).await {
-        Ok(result) => result,
-        Err(_) => Err(timed_out(opened.store.name(), key, opened.timeout)),
-    };
-    failpoint::pass("replicate.manifest.settled");
-    result.map_err(Into::into)
-}
-
-async fn write_manifest(
-    opened: &Opened,
-    key: &str,
-    bytes: &Bytes,
-    keeping: &Keeping,
-) -> Result<(), StoreError> {
-    opened.store.put_new(key, bytes.clone(), keeping).await?;
-    failpoint::pass("replicate.manifest.created");
-    let options = ReadBackOptions {
-        mode: ReadBackMode::Full,
-        stall_timeout: opened.timeout,
-        keeping: keeping.clone(),
-    };
-    store::read_back(&*opened.store, key, &Summary::of(bytes), &options).await.map(drop)
-}
-
-fn timed_out(name: &str, key: &str, after: Duration) -> StoreError {
-    StoreError::new(name, Operation::Put, key, ErrorKind::Stalled { after })
 }

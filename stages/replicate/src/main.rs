@@ -13,6 +13,7 @@ mod commit;
 mod error;
 mod lineage;
 mod pump;
+mod record;
 mod stage;
 mod sweep;
 

@@ -3,7 +3,7 @@
 use crate::args::Args;
 use crate::carry::Carrier;
 use crate::check;
-use crate::commit::{Commit, Copies};
+use crate::commit::{Aim, Commit, Copies};
 use crate::error::Error;
 use crate::lineage;
 use crate::pump::Pumped;
@@ -47,10 +47,17 @@ async fn replicate(job: Job, pipeline: Pipeline) -> Result<ExitCode, Error> {
     let (source, sink) = (job.input()?, job.signal_output()?);
     let (sender, fanout) = fan_out(&job, &pipeline, &opened, &plan, &key);
     let began = Instant::now();
-    let commit = Commit::new(&opened, &key, required, locations(&pipeline), unopened);
+    let aim = Aim {
+        opened: &opened,
+        artifact_key: &key,
+        required,
+        locations: locations(&pipeline),
+        run_dir: job.run_dir().map(|dir| dir.path().to_path_buf()),
+    };
+    let commit = Commit::new(aim, unopened);
     let mut carrier = Carrier::start(job, source, sender, fanout, &opened, &pipeline, commit)?;
     let ended = carrier.carry().await;
-    let Carrier { commit, pumped, .. } = carrier;
+    let Carrier { mut commit, pumped, .. } = carrier;
     if let Some(signal) = ended?.filter(|_| !commit.is_done()) {
         let number = u8::try_from(signal.as_raw_value()).unwrap_or(0);
         tracing::error!(code = 128 + number, blame = Blame::Own.name(), "{}", Error::Stopped);

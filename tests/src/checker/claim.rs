@@ -39,6 +39,9 @@ pub struct Claim {
     pub spoilt: bool,
     /// What was done at all.
     pub deed: Deed,
+    /// Whether a sync was to bring everything everywhere, or a scrub to read all of every copy, and
+    /// every store told the truth: then exit 0 says that it is so.
+    pub every: bool,
 }
 
 /// What a program set out to do.
@@ -51,6 +54,10 @@ pub enum Deed {
     Prune,
     /// To look, or to fetch: no destination may change.
     Read,
+    /// To bring the destinations level.
+    Sync,
+    /// To read the copies back, and to make good what is damaged.
+    Scrub,
 }
 
 /// Whatever is wrong with what a run did, or with what it claimed. Empty when all is well.
@@ -71,6 +78,29 @@ pub fn violations(claim: &Claim, before: &Picture, after: &Picture) -> Vec<Strin
     if claim.deed == Deed::Read && before != after {
         wrong.push("something that only reads has changed a destination".into());
     }
+    if claim.code == 0 && claim.every {
+        wrong.extend(unlevelled(claim.deed, after));
+    }
+    wrong
+}
+
+/// What a sync or a scrub that ended with 0 has left undone, where no store hid anything from it.
+fn unlevelled(deed: Deed, after: &Picture) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let whole: BTreeSet<&str> = after.values().flat_map(Holding::restorable).collect();
+    for (place, holds) in after {
+        for name in whole.iter().filter(|_| deed == Deed::Sync) {
+            let sound = holds.backups.get(*name).is_some_and(|f| f.verdict.looks_sound());
+            if !sound {
+                wrong.push(format!("exit 0, and {place} does not have {name}, which is whole"));
+            }
+        }
+        for (name, found) in holds.backups.iter().filter(|_| deed == Deed::Scrub) {
+            if found.verdict.looks_sound() && found.verdict != Verdict::Restorable {
+                wrong.push(format!("exit 0, and {name} in {place} is {:?}", found.verdict));
+            }
+        }
+    }
     wrong
 }
 
@@ -85,7 +115,9 @@ fn kept<'a>(
         Some(new) if new != old && !is_repaired(key) => Some(format!("{key} was written twice")),
         _ => None,
     });
-    let is_gone = |key: &&String| !holds.objects.contains_key(*key) && !is_repaired(key);
+    let is_gone = |key: &&String| {
+        !holds.objects.contains_key(*key) && !is_repaired(key) && !is_superseded(key, holds)
+    };
     let gone: Vec<&String> = held.objects.keys().filter(is_gone).collect();
     let committed = claim.backup.is_some() || claim.silent || claim.deed == Deed::Prune;
     let mut wrong: Vec<String> = changed.collect();
@@ -147,8 +179,19 @@ fn removed(min_keep: usize, gone: &[&String], held: &Holding, holds: &Holding) -
 /// The backup that a record is about, by its name.
 fn record_of(key: &str) -> Option<&str> {
     let file = key.rsplit('/').next()?;
+    Some(file.split_once(&format!("-{}-", word_of(file)?))?.0)
+}
+
+/// What a record says of its backup.
+fn word_of(file: &str) -> Option<&'static str> {
     let words = ["proven", "restored", "checked", "suspect"];
-    words.iter().find_map(|word| Some(file.split_once(&format!("-{word}-"))?.0))
+    words.into_iter().find(|word| file.contains(&format!("-{word}-")))
+}
+
+/// Whether this is a record, and another one of the same copy says the same.
+fn is_superseded(key: &str, holds: &Holding) -> bool {
+    let Some((name, word)) = record_of(key).zip(word_of(key)) else { return false };
+    holds.objects.keys().any(|other| record_of(other) == Some(name) && word_of(other) == Some(word))
 }
 
 /// What is there now and was not before.
@@ -243,7 +286,10 @@ pub fn misread(listing: &Value, picture: &Picture) -> Vec<String> {
         };
         for (name, found) in &holds.backups {
             let expected = if found.verdict.looks_sound() { "verified" } else { "broken" };
-            if said(name) != Some(expected) {
+            let suspected =
+                |key: &String| record_of(key) == Some(name) && word_of(key) == Some("suspect");
+            let is_suspected = said(name) == Some("suspect") && holds.objects.keys().any(suspected);
+            if said(name) != Some(expected) && !is_suspected {
                 let (said, verdict) = (said(name), &found.verdict);
                 wrong.push(format!("{place}: {name} is listed as {said:?}, and is {verdict:?}"));
             }

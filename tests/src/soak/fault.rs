@@ -5,6 +5,7 @@
 //! A fault of another harness takes part as a [`Spoiler`].
 
 use super::world::{Kind, Leave, PATIENCE_SECONDS, World};
+use crate::checker::Deed;
 use crate::objects::random::Random;
 use crate::running::{Process, Running};
 use crate::site::{CLUSTER, Ran};
@@ -112,6 +113,17 @@ const OF_RUN: [(&str, usize); 8] = [
     ("prune", 40),
     ("catalogue", 6),
 ];
+/// The programs that level.
+const OF_SYNC: [(&str, usize); 3] = [("lifeboat", 12), ("sync", 60), ("sync", 20)];
+/// The programs that read back, with an identity.
+const OF_SCRUB: [(&str, usize); 6] = [
+    ("lifeboat", 12),
+    ("scrub", 40),
+    ("fetch", 14),
+    ("encrypt", 14),
+    ("compress", 14),
+    ("verify", 14),
+];
 /// The programs of the way back.
 const OF_FETCH: [(&str, usize); 6] = [
     ("lifeboat", 30),
@@ -123,20 +135,26 @@ const OF_FETCH: [(&str, usize); 6] = [
 ];
 
 impl Fault {
-    /// Draws one for a run, or for a fetch.
+    /// Draws one for what is to be done.
     pub(crate) fn draw(
         random: &mut Random,
         kinds: &[Kind],
-        fetch: bool,
+        deed: Deed,
         others: &[DrawSpoiler],
     ) -> Self {
         let any = |random: &mut Random, below: usize| random.below(below).unwrap_or_default();
+        let fetch = deed == Deed::Read;
         let place = any(random, kinds.len());
         let is_bucket = kinds[place].is_remote();
         match any(random, MENU + others.len()) {
             0..=4 => Fault::None,
             5..=10 => {
-                let all: &[(&str, usize)] = if fetch { &OF_FETCH } else { &OF_RUN };
+                let all: &[(&str, usize)] = match deed {
+                    Deed::Read => &OF_FETCH,
+                    Deed::Sync => &OF_SYNC,
+                    Deed::Scrub => &OF_SCRUB,
+                    Deed::Run | Deed::Prune => &OF_RUN,
+                };
                 let (program, points) = all[any(random, all.len())];
                 Fault::KillAt { program, number: any(random, points) as u64 + 1 }
             }
@@ -260,7 +278,7 @@ impl Fault {
 
     fn leave(&self, hit: Option<&str>) -> Leave {
         let of = |program: &str| match program {
-            "replicate" => Leave::Anything,
+            "replicate" | "sync" | "scrub" => Leave::Anything,
             "lifeboat" => Leave::Backup,
             _ => Leave::Nothing,
         };

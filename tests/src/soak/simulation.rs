@@ -50,6 +50,19 @@ enum Deal {
     Run(Shape),
     Fetch,
     Prune(Shape),
+    /// Sync or scrub.
+    Level(Deed, Shape),
+}
+
+impl Deal {
+    fn deed(&self) -> Deed {
+        match self {
+            Deal::Run(_) => Deed::Run,
+            Deal::Fetch => Deed::Read,
+            Deal::Prune(_) => Deed::Prune,
+            Deal::Level(deed, _) => *deed,
+        }
+    }
 }
 
 /// Damage between two steps.
@@ -127,9 +140,8 @@ impl Player<'_> {
         }
         let before = self.world.look();
         let deal = self.deal();
-        let is_fetch = matches!(deal, Deal::Fetch);
         let (kinds, others) = (self.kinds.clone(), self.simulation.others);
-        let mut fault = Fault::draw(&mut self.random, &kinds, is_fetch, others);
+        let mut fault = Fault::draw(&mut self.random, &kinds, deal.deed(), others);
         if matches!(fault, Fault::DiskFull { .. }) && !can_mount() {
             fault = Fault::None;
         }
@@ -138,6 +150,7 @@ impl Player<'_> {
             Deal::Run(shape) => self.run(shape, &mut fault, &before),
             Deal::Fetch => self.fetch(&mut fault, &before),
             Deal::Prune(shape) => self.prune(shape, &mut fault, &before),
+            Deal::Level(deed, shape) => self.level(*deed, shape, &mut fault, &before),
         };
         match wrong.is_empty() {
             true => {
@@ -150,9 +163,11 @@ impl Player<'_> {
 
     fn deal(&mut self) -> Deal {
         let shape = self.shape();
-        match self.any(10) {
+        match self.any(12) {
             0 | 1 => Deal::Fetch,
             2 if shape.prune.is_some() => Deal::Prune(shape),
+            3 => Deal::Level(Deed::Sync, shape),
+            4 => Deal::Level(Deed::Scrub, shape),
             _ => Deal::Run(shape),
         }
     }
@@ -242,6 +257,42 @@ impl Player<'_> {
             litter: matches!(leave, Leave::Anything | Leave::Spoilt),
             spoilt: leave == Leave::Spoilt,
             deed: Deed::Prune,
+            ..Claim::default()
+        };
+        let judged = self.world.judge_claim(before, ran, claim);
+        let mut wrong = judged.wrong;
+        if !wrong.is_empty() {
+            wrong.push(format!("it said\n{}{}", judged.ran.stdout, judged.ran.stderr));
+        }
+        wrong
+    }
+
+    /// Brings everything everywhere, or reads all of every copy.
+    fn level(
+        &mut self,
+        deed: Deed,
+        shape: &Shape,
+        fault: &mut Fault,
+        before: &Picture,
+    ) -> Vec<String> {
+        let arguments: &[&str] = match deed {
+            Deed::Scrub => &["scrub", "--json", "--identity", "keys/identity.txt"],
+            _ => &["sync", "--json", "--all"],
+        };
+        fault.begin(&mut self.world);
+        self.world.configure(shape);
+        let (ran, leave) = fault.carry_out(&self.world, arguments);
+        self.world.rest();
+        fault.end(&mut self.world);
+        self.world.configure(shape);
+        let _ = writeln!(self.account, "    exit {}", ran.code);
+        let hides = matches!(fault, Fault::Store { .. } | Fault::DiskFull { place: Some(_), .. });
+        let claim = Claim {
+            code: ran.code,
+            litter: matches!(leave, Leave::Anything | Leave::Spoilt),
+            spoilt: leave == Leave::Spoilt,
+            every: !hides,
+            deed,
             ..Claim::default()
         };
         let judged = self.world.judge_claim(before, ran, claim);

@@ -261,6 +261,7 @@ impl World {
             litter: matches!(leave, Leave::Anything | Leave::Spoilt),
             spoilt: leave == Leave::Spoilt,
             deed: Deed::Run,
+            every: false,
         };
         self.judge_claim(before, ran, claim)
     }
