@@ -165,6 +165,21 @@ fn f26_f28_i04_what_another_process_committed_is_never_taken_back() {
     place.holds(1).unwrap();
 }
 
+#[test]
+fn i17_one_bucket_behind_two_endpoints_is_one_copy() {
+    let test = "i17_one_bucket_behind_two_endpoints_is_one_copy";
+    let Some(scene) = or_skip(test, StoreScene::large()) else { return };
+    let place = scene.place("twins");
+    let direct = format!("http://127.0.0.1:{}", scene.server.port());
+    let twins = [place.bucket_at("one", &direct, ""), place.bucket("")];
+    place.configure("\"all\"", &twins, "");
+    let _ = place.replicate().code(3).said("it is one place, and one copy");
+    place.holds(0).unwrap();
+    place.configure("1", &twins, "");
+    let _ = place.replicate().code(40);
+    place.holds(1).unwrap();
+}
+
 fn begin(place: &Place<'_>) -> Child {
     let mut command = place.replicate_command();
     command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()

@@ -47,6 +47,8 @@ pub(crate) struct Commit<'a> {
     /// Where this very process made the artifact. One that was there already belongs to an earlier
     /// process of the same run, which may have committed it: it is never taken back.
     made: BTreeSet<String>,
+    /// Where a proved copy was there already.
+    existed: BTreeSet<String>,
     /// How far the manifest is, where it was begun.
     records: BTreeMap<String, Record>,
     /// Manifests being written, and artifacts being taken back.
@@ -63,6 +65,7 @@ impl<'a> Commit<'a> {
             aim,
             copies: unopened,
             made: BTreeSet::new(),
+            existed: BTreeSet::new(),
             records: BTreeMap::new(),
             at_work: JoinSet::new(),
             has_followed: false,
@@ -107,8 +110,9 @@ impl<'a> Commit<'a> {
         if is_spoilt(&outcome) {
             self.clear_spoilt(&name, outcome.made);
         }
-        if outcome.result.as_ref().is_ok_and(|kept| !kept.stored.existed) {
-            self.made.insert(name.clone());
+        if let Ok(kept) = &outcome.result {
+            let which = if kept.stored.existed { &mut self.existed } else { &mut self.made };
+            which.insert(name.clone());
         }
         if outcome.lag.spooled_bytes > 0 {
             let spooled_bytes = outcome.lag.spooled_bytes;
@@ -116,7 +120,21 @@ impl<'a> Commit<'a> {
         }
         let copy = outcome.result.map(|_| Instant::now()).map_err(destinations::Error::from);
         self.copies.insert(name, copy);
+        self.tell_twins();
         self.record();
+    }
+
+    /// A copy that was there already, beside one with the same bucket and prefix that was made just
+    /// now: one place under two endpoints, whose one copy does not count twice.
+    fn tell_twins(&mut self) {
+        let url = |name: &String| self.aim.opened.get(name).map(|opened| &opened.written.url);
+        for name in &self.existed {
+            let twin = self.made.iter().find(|made| url(made) == url(name));
+            if let (Some(twin), Some(Ok(_))) = (twin, self.copies.get(name)) {
+                let twin = same_place(name, twin, self.aim.artifact_key);
+                self.copies.insert(name.clone(), Err(twin.into()));
+            }
+        }
     }
 
     /// Whether every destination failed for a reason of its own, and not because the source broke
@@ -246,6 +264,12 @@ impl<'a> Commit<'a> {
         }
         while self.at_work.join_next().await.is_some() {}
     }
+}
+
+fn same_place(name: &str, other: &str, key: &str) -> StoreError {
+    let said = format!("what {other:?} stored is there already: it is one place, and one copy");
+    let kind = ErrorKind::Config { said, hint: "delete one of the two from pipeline.toml" };
+    StoreError::new(name, Operation::Put, key, kind)
 }
 
 /// Keeps the manifest in the run directory, or takes from there what an earlier process of this run
