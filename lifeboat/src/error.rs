@@ -52,6 +52,8 @@ pub(crate) enum Error {
     Program { program: String, code: i32 },
     #[error("{program} was killed by signal {signal}")]
     Killed { program: String, signal: i32 },
+    #[error("{program:?} gave no answer within {seconds} s, and was ended")]
+    NoAnswer { program: String, seconds: u64 },
     #[error("program {name:?} ended with {status}")]
     OwnProgram { name: String, status: String, exit: Exit },
     #[error("program {name:?} stopped reading after {bytes} bytes, before the end of its input")]
@@ -106,7 +108,7 @@ impl Failure for Error {
             Error::Start { .. } | Error::Garbled { .. } => Exit::Bug,
             Error::Busy { .. } => Exit::Busy,
             Error::Program { code, .. } => Exit::from_code(*code).unwrap_or(Exit::Bug),
-            Error::Killed { .. } => Exit::Transient,
+            Error::Killed { .. } | Error::NoAnswer { .. } => Exit::Transient,
             Error::OwnProgram { exit, .. } => *exit,
             Error::NotRead { .. } | Error::Changed { .. } => Exit::Corrupt,
             Error::NoBackup { exit, .. } => *exit,
@@ -153,6 +155,9 @@ impl Failure for Error {
             Error::Program { .. } => Some("look at what it said above".into()),
             Error::Killed { .. } => {
                 Some("run it again; if it is killed again, look at this machine's memory".into())
+            }
+            Error::NoAnswer { .. } => {
+                Some("`lifeboat check` tries every destination out, each with a limit".into())
             }
             Error::Busy { .. } => Some("wait for it; the lock goes with its process".into()),
             Error::NoBackup { unreadable, .. } if !unreadable.is_empty() => {
