@@ -257,6 +257,14 @@ impl Shared {
         true
     }
 
+    /// Takes out of an answer what the policy does not show.
+    fn hide(&self, response: &mut wire::Response) {
+        let policy = self.policy.lock().unwrap_or_else(PoisonError::into_inner);
+        for header in policy.iter().flat_map(Policy::hidden) {
+            response.headers.retain(|(name, _)| !name.eq_ignore_ascii_case(header));
+        }
+    }
+
     fn sessions(&self) -> MutexGuard<'_, Sessions> {
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -146,6 +146,22 @@ impl Policy {
         less
     }
 
+    /// The same and what `more` grants.
+    #[must_use]
+    pub fn and(&self, more: &Policy) -> Self {
+        let mut both = self.clone();
+        both.granted.extend(more.granted.iter().cloned());
+        both
+    }
+
+    /// Headers that an answer is given without, because this policy does not grant to see them.
+    pub(crate) fn hidden(&self) -> impl Iterator<Item = &'static str> {
+        let hidden = move |(permission, _): &&(&str, &[&'static str])| {
+            self.protocol == Protocol::S3 && self.granted.iter().all(|(word, _)| word != permission)
+        };
+        SHOWN_BY.iter().filter(hidden).flat_map(|(_, headers)| headers.iter().copied())
+    }
+
     /// What it grants, in the cloud's words.
     #[must_use]
     pub fn permissions(&self) -> BTreeSet<String> {
@@ -186,6 +202,12 @@ fn condition(text: &Value) -> Condition {
     Condition::None
 }
 
+/// What Amazon shows of an object only to who may ask for it by name.
+const SHOWN_BY: [(&str, &[&str]); 2] = [
+    ("s3:GetObjectRetention", &["x-amz-object-lock-mode", "x-amz-object-lock-retain-until-date"]),
+    ("s3:GetObjectLegalHold", &["x-amz-object-lock-legal-hold"]),
+];
+
 /// Every one of these is needed; of each, any of the alternatives.
 type Needed = Vec<Vec<&'static str>>;
 
@@ -201,7 +223,7 @@ fn amazon(requested: &Requested<'_>) -> Needed {
         O::Delete => vec![vec!["s3:DeleteObject"]],
         O::List => vec![vec!["s3:ListBucket"]],
         O::ListUploads => vec![vec!["s3:ListBucketMultipartUploads"]],
-        O::Other => vec![Vec::new()],
+        O::Other => vec![beside(requested.head)],
     };
     if requested.has("x-amz-tagging") {
         needed.push(vec!["s3:PutObjectTagging"]);
@@ -210,6 +232,23 @@ fn amazon(requested: &Requested<'_>) -> Needed {
         needed.push(vec!["s3:PutObjectRetention"]);
     }
     needed
+}
+
+/// What is asked of an object beside its bytes, or of the bucket.
+fn beside(head: &Head) -> Vec<&'static str> {
+    let (_, query) = head.target();
+    let asked = |name: &str| query.split(['&', '=']).any(|word| word == name);
+    let reads = head.method() == "GET";
+    vec![match () {
+        () if asked("retention") && reads => "s3:GetObjectRetention",
+        () if asked("retention") => "s3:PutObjectRetention",
+        () if asked("tagging") && reads && asked("versionId") => "s3:GetObjectVersionTagging",
+        () if asked("tagging") && reads => "s3:GetObjectTagging",
+        () if asked("tagging") => "s3:PutObjectTagging",
+        () if asked("object-lock") => "s3:GetBucketObjectLockConfiguration",
+        () if asked("versioning") => "s3:GetBucketVersioning",
+        () => return Vec::new(),
+    }]
 }
 
 /// By "IAM permissions for JSON methods". An object that is there is only replaced by who may also

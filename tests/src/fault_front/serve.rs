@@ -137,6 +137,7 @@ fn passed(request: &Request, call: &Call, shared: &Shared) -> io::Result<Respons
         return Ok(known);
     }
     let mut response = wire::exchange(shared.server_port, request)?;
+    shared.hide(&mut response);
     shared.protocol.note(&request.head, &response, &mut shared.sessions());
     if let Some(session) = shared.protocol.session_of(call, &response) {
         response.set("location", &format!("{}{session}", shared.known_as));
