@@ -277,23 +277,31 @@ fn google(requested: &Requested<'_>) -> Needed {
     needed
 }
 
-const BLOBS: [&str; 4] = [
+const BLOBS: [&str; 6] = [
     "Microsoft.Storage/storageAccounts/blobServices/containers/blobs/read",
     "Microsoft.Storage/storageAccounts/blobServices/containers/blobs/write",
     "Microsoft.Storage/storageAccounts/blobServices/containers/blobs/add/action",
     "Microsoft.Storage/storageAccounts/blobServices/containers/blobs/delete",
+    "Microsoft.Storage/storageAccounts/blobServices/containers/blobs/tags/read",
+    "Microsoft.Storage/storageAccounts/blobServices/containers/blobs/tags/write",
 ];
 
 /// By "Authorize with Microsoft Entra ID: permissions for calling data operations". `add` makes a new
 /// blob; replacing one takes `write`.
 fn microsoft(requested: &Requested<'_>) -> Needed {
     use Operation as O;
-    let [read, write, add, delete] = BLOBS;
-    match requested.call.operation {
+    let [read, write, add, delete, read_tags, write_tags] = BLOBS;
+    let (_, query) = requested.head.target();
+    let mut needed = match requested.call.operation {
         O::Put | O::Part | O::Complete | O::Copy if requested.overwrites() => vec![vec![write]],
         O::Put | O::Part | O::Complete | O::Copy => vec![vec![write, add]],
         O::Head | O::Get | O::List | O::ListUploads => vec![vec![read]],
         O::Delete => vec![vec![delete]],
+        O::Other if query.split('&').any(|pair| pair == "comp=tags") => vec![vec![read_tags]],
         O::Begin | O::Abort | O::Other => vec![Vec::new()],
+    };
+    if requested.has("x-ms-tags") {
+        needed.push(vec![write_tags]);
     }
+    needed
 }

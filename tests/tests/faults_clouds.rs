@@ -12,8 +12,10 @@ use lifeboat_tests::fault_front::{Effect, Fault, Operation, Reply, Rule, Saying,
 use lifeboat_tests::site::Ran;
 use lifeboat_tests::skips::or_skip;
 use lifeboat_tests::toxics::Line;
+use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::thread;
+use std::time::Duration;
 
 use Operation::{Complete, Delete, Get, Head, List, Part, Put};
 
@@ -305,6 +307,46 @@ fn f36_f59_one_store_of_several_that_is_down_costs_a_copy_and_no_backup() {
     for place in &places {
         assert_eq!(place.holds(1), Ok(()), "{}: {ran:?}", place.name);
     }
+}
+
+/// Parts on their way at once: after a storm that met all of them, new ones wait for those.
+const PARTS: usize = 8;
+
+#[test]
+fn f24_i24_a_throttled_store_gets_new_parts_only_when_most_of_the_old_have_arrived() {
+    let test = "f24_i24_a_throttled_store_gets_new_parts_only_when_most_of_the_old_have_arrived";
+    let noise = (PARTS + 1) * lifeboat_tests::store_scene::PART_BYTES;
+    let Some(scene) = or_skip(test, CloudScene::with(test, noise)) else { return };
+    // Google's takes one chunk after the other.
+    let clouds: Vec<Backend> = scene.clouds().into_iter().filter(|b| *b != Backend::Gcs).collect();
+    each(&clouds, &[()], |backend, ()| {
+        let place = scene.place(backend, "pace");
+        let many = place.destination(&format!("parts_in_flight = {PARTS}\n"));
+        place.configure("\"all\"", &[many], "");
+        // Those that are refused are the first ones; nothing is refused later.
+        let storm = on(Part, Fault::slow_down(0)).times(u32::try_from(PARTS).unwrap());
+        place.front().script(vec![storm, on(Part, Fault::Late(Duration::from_millis(20)))]);
+        let ran = place.replicate();
+        let (mut known, mut accepted) = (BTreeSet::new(), 0);
+        for (call, fault) in place.front().seen() {
+            if call.operation != Part {
+                continue;
+            }
+            known.insert(call.part);
+            if known.len() > PARTS {
+                break;
+            }
+            accepted += usize::from(matches!(fault, Some(Fault::Late(_))));
+        }
+        let most = place.front().parts_in_flight_max();
+        // As many may be under way as have arrived since, and one: at the fourth there are four left.
+        let waited = known.len() > PARTS && accepted > PARTS / 4;
+        let whole = place.holds(1);
+        match ran.code == 0 && waited && (2..=PARTS).contains(&most) && whole.is_ok() {
+            true => Ok(()),
+            false => Err(format!("{accepted} accepted, {most} at once, {whole:?}: {ran:#?}")),
+        }
+    });
 }
 
 /// Everything but the newest goes.

@@ -120,6 +120,30 @@ fn without(
     }
 }
 
+/// Tags on Azure: what the page grants for them is enough, and each half of it is needed and named.
+#[test]
+fn i18_f30_tags_on_azure_need_what_the_page_says() {
+    let test = "i18_f30_tags_on_azure_need_what_the_page_says";
+    let Some(scene) = or_skip(test, CloudScene::small(test)) else { return };
+    if !scene.clouds().contains(&Backend::Azure) {
+        return;
+    }
+    let place = scene.place(Backend::Azure, "tags");
+    let tagged = place.destination("timeout = \"20s\"\ntags = { team = \"etcd\" }\n");
+    place.configure("\"all\"", &[tagged], "");
+    let tags = Policy::of(PAGE, Protocol::Azure, "tags");
+    let writer = policy(&place, "writer");
+    place.front().permit(Some(writer.and(&tags)));
+    let ran = place.lifeboat(&["run"]);
+    assert_eq!((ran.code, place.front().denied().len()), (0, 0), "{ran:#?}");
+    for permission in tags.permissions() {
+        place.front().permit(Some(writer.and(&tags.without(&permission))));
+        let ran = place.lifeboat(&["run"]);
+        let (_, verb) = permission.rsplit_once("blobs/").unwrap();
+        assert!(ran.code == 11 && ran.stderr.contains(verb), "{permission}: {ran:#?}");
+    }
+}
+
 /// Whoever took over the machine of a writer cannot make what is there less restorable.
 #[test]
 fn i18_i04_a_writer_can_neither_remove_nor_replace() {
