@@ -12,7 +12,6 @@ use lifeboat_tests::fault_front::{Effect, Fault, Operation, Reply, Rule, Saying,
 use lifeboat_tests::site::Ran;
 use lifeboat_tests::skips::or_skip;
 use lifeboat_tests::toxics::Line;
-use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::thread;
 use std::time::Duration;
@@ -323,28 +322,21 @@ fn f24_i24_a_throttled_store_gets_new_parts_only_when_most_of_the_old_have_arriv
         let place = scene.place(backend, "pace");
         let many = place.destination(&format!("parts_in_flight = {PARTS}\n"));
         place.configure("\"all\"", &[many], "");
-        // Those that are refused are the first ones; nothing is refused later.
-        let storm = on(Part, Fault::slow_down(0)).times(u32::try_from(PARTS).unwrap());
-        place.front().script(vec![storm, on(Part, Fault::Late(Duration::from_millis(20)))]);
+        // Those that are refused are the first ones, and all of them are there before any comes again.
+        let storm = on(Part, Fault::slow_down(3)).times(u32::try_from(PARTS).unwrap());
+        // After that they arrive one by one.
+        let late = |n: u64| Fault::Late(Duration::from_millis(200 * n));
+        let slow = (1..=PARTS as u64).map(|n| on(Part, late(n)).once());
+        place.front().script([storm].into_iter().chain(slow).collect());
         let ran = place.replicate();
-        let (mut known, mut accepted) = (BTreeSet::new(), 0);
-        for (call, fault) in place.front().seen() {
-            if call.operation != Part {
-                continue;
-            }
-            known.insert(call.part);
-            if known.len() > PARTS {
-                break;
-            }
-            accepted += usize::from(matches!(fault, Some(Fault::Late(_))));
-        }
+        // As many may be under way as have arrived since, and one: with the fourth there are four left.
+        let answered = place.front().parts_answered_before(PARTS + 1);
+        let waited = answered.is_some_and(|all| all > PARTS + PARTS / 4);
         let most = place.front().parts_in_flight_max();
-        // As many may be under way as have arrived since, and one: at the fourth there are four left.
-        let waited = known.len() > PARTS && accepted > PARTS / 4;
         let whole = place.holds(1);
         match ran.code == 0 && waited && (2..=PARTS).contains(&most) && whole.is_ok() {
             true => Ok(()),
-            false => Err(format!("{accepted} accepted, {most} at once, {whole:?}: {ran:#?}")),
+            false => Err(format!("{answered:?} answered, {most} at once, {whole:?}: {ran:#?}")),
         }
     });
 }
