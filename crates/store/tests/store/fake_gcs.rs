@@ -33,6 +33,9 @@ pub(crate) struct Quirks {
     pub(crate) copies: Option<usize>,
 }
 
+/// A query, or headers.
+type Words = BTreeMap<String, String>;
+
 pub(crate) struct Object {
     bytes: Vec<u8>,
     generation: u64,
@@ -46,7 +49,7 @@ pub(crate) struct State {
     sessions: BTreeMap<String, Session>,
     generations: u64,
     /// Every request: what it was, its query and its headers.
-    asked: Vec<(String, BTreeMap<String, String>, BTreeMap<String, String>)>,
+    asked: Vec<(String, Words, Words)>,
 }
 
 struct Session {
