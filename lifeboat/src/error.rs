@@ -156,9 +156,7 @@ impl Failure for Error {
             Error::Killed { .. } => {
                 Some("run it again; if it is killed again, look at this machine's memory".into())
             }
-            Error::NoAnswer { .. } => {
-                Some("`lifeboat check` tries every destination out, each with a limit".into())
-            }
+            Error::NoAnswer { .. } => Some("`lifeboat check` says which one hangs".into()),
             Error::Busy { .. } => Some("wait for it; the lock goes with its process".into()),
             Error::NoBackup { unreadable, .. } if !unreadable.is_empty() => {
                 let names: Vec<&str> = unreadable.iter().map(|(name, _)| name.as_str()).collect();
@@ -173,9 +171,7 @@ impl Failure for Error {
                 Some(format!("the destinations are {}", known.join(", ")))
             }
             Error::NoBackup { .. } => Some("`lifeboat list` shows what there is".into()),
-            Error::Ambiguous { .. } => {
-                Some("write more of the name; `lifeboat list` shows it".into())
-            }
+            Error::Ambiguous { .. } => Some("write more of it; `lifeboat list` shows it".into()),
             Error::NoCopy { exit: Exit::Unsupported, .. } => {
                 Some("upgrade Lifeboat to the version that made it, or a later one".into())
             }
