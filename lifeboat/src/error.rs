@@ -52,6 +52,8 @@ pub(crate) enum Error {
     Program { program: String, code: i32 },
     #[error("{program} was killed by signal {signal}")]
     Killed { program: String, signal: i32 },
+    #[error("{program:?} gave no answer within {seconds} s, and was ended")]
+    NoAnswer { program: String, seconds: u64 },
     #[error("program {name:?} ended with {status}")]
     OwnProgram { name: String, status: String, exit: Exit },
     #[error("program {name:?} stopped reading after {bytes} bytes, before the end of its input")]
@@ -106,7 +108,7 @@ impl Failure for Error {
             Error::Start { .. } | Error::Garbled { .. } => Exit::Bug,
             Error::Busy { .. } => Exit::Busy,
             Error::Program { code, .. } => Exit::from_code(*code).unwrap_or(Exit::Bug),
-            Error::Killed { .. } => Exit::Transient,
+            Error::Killed { .. } | Error::NoAnswer { .. } => Exit::Transient,
             Error::OwnProgram { exit, .. } => *exit,
             Error::NotRead { .. } | Error::Changed { .. } => Exit::Corrupt,
             Error::NoBackup { exit, .. } => *exit,
@@ -154,6 +156,7 @@ impl Failure for Error {
             Error::Killed { .. } => {
                 Some("run it again; if it is killed again, look at this machine's memory".into())
             }
+            Error::NoAnswer { .. } => Some("`lifeboat check` says which one hangs".into()),
             Error::Busy { .. } => Some("wait for it; the lock goes with its process".into()),
             Error::NoBackup { unreadable, .. } if !unreadable.is_empty() => {
                 let names: Vec<&str> = unreadable.iter().map(|(name, _)| name.as_str()).collect();
@@ -168,9 +171,7 @@ impl Failure for Error {
                 Some(format!("the destinations are {}", known.join(", ")))
             }
             Error::NoBackup { .. } => Some("`lifeboat list` shows what there is".into()),
-            Error::Ambiguous { .. } => {
-                Some("write more of the name; `lifeboat list` shows it".into())
-            }
+            Error::Ambiguous { .. } => Some("write more of it; `lifeboat list` shows it".into()),
             Error::NoCopy { exit: Exit::Unsupported, .. } => {
                 Some("upgrade Lifeboat to the version that made it, or a later one".into())
             }

@@ -11,9 +11,10 @@ use contract::facts::ReplicateFacts;
 use contract::{Clock, Plan, Previous, RunDir, RunId, Step};
 use jiff::Timestamp;
 use std::path::Path;
+use std::time::Duration;
 
 /// How long a destination may hold up the beginning of a run.
-const LOOK_LIMIT: &str = "20s";
+const LOOK_LIMIT: Duration = Duration::from_secs(20);
 
 /// What the destinations showed before a run; nothing when they could not be asked.
 pub(crate) struct Seen(Option<Catalogue>);

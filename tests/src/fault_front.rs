@@ -64,6 +64,9 @@ struct Shared {
     serving: AtomicUsize,
     parts_now: AtomicUsize,
     parts_max: AtomicUsize,
+    parts_answered: AtomicUsize,
+    /// Each part as it came, and how many had been answered by then.
+    parts_seen: Mutex<Vec<(u32, usize)>>,
 }
 
 impl FaultFront {
@@ -108,6 +111,8 @@ impl FaultFront {
             serving: AtomicUsize::new(0),
             parts_now: AtomicUsize::new(0),
             parts_max: AtomicUsize::new(0),
+            parts_answered: AtomicUsize::new(0),
+            parts_seen: Mutex::default(),
         });
         let theirs = shared.clone();
         let accepting = std::thread::spawn(move || accept(&listener, &theirs));
@@ -200,6 +205,8 @@ impl FaultFront {
         let mut script = self.shared.script();
         script.set(rules, random);
         self.shared.parts_max.store(0, Ordering::SeqCst);
+        self.shared.parts_answered.store(0, Ordering::SeqCst);
+        self.shared.parts_seen().clear();
     }
 
     /// Every request since the script was set, with what went wrong.
@@ -225,6 +232,17 @@ impl FaultFront {
     #[must_use]
     pub fn parts_in_flight_max(&self) -> usize {
         self.shared.parts_max.load(Ordering::SeqCst)
+    }
+}
+
+impl FaultFront {
+    /// How many parts had been answered, refused ones too, when so many different ones had come;
+    /// `None` if there were not so many.
+    #[must_use]
+    pub fn parts_answered_before(&self, number: usize) -> Option<usize> {
+        let mut known = std::collections::BTreeSet::new();
+        let seen = self.shared.parts_seen();
+        seen.iter().find(|(part, _)| known.insert(*part) && known.len() == number).map(|s| s.1)
     }
 }
 
@@ -257,6 +275,14 @@ impl Shared {
         true
     }
 
+    /// Takes out of an answer what the policy does not show.
+    fn hide(&self, response: &mut wire::Response) {
+        let policy = self.policy.lock().unwrap_or_else(PoisonError::into_inner);
+        for header in policy.iter().flat_map(Policy::hidden) {
+            response.headers.retain(|(name, _)| !name.eq_ignore_ascii_case(header));
+        }
+    }
+
     fn sessions(&self) -> MutexGuard<'_, Sessions> {
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -268,6 +294,10 @@ impl Shared {
 
     fn script(&self) -> MutexGuard<'_, Script> {
         self.script.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn parts_seen(&self) -> MutexGuard<'_, Vec<(u32, usize)>> {
+        self.parts_seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn open(&self) -> MutexGuard<'_, Vec<TcpStream>> {

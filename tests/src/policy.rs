@@ -146,6 +146,22 @@ impl Policy {
         less
     }
 
+    /// The same and what `more` grants.
+    #[must_use]
+    pub fn and(&self, more: &Policy) -> Self {
+        let mut both = self.clone();
+        both.granted.extend(more.granted.iter().cloned());
+        both
+    }
+
+    /// Headers that an answer is given without, because this policy does not grant to see them.
+    pub(crate) fn hidden(&self) -> impl Iterator<Item = &'static str> {
+        let hidden = move |(permission, _): &&(&str, &[&'static str])| {
+            self.protocol == Protocol::S3 && self.granted.iter().all(|(word, _)| word != permission)
+        };
+        SHOWN_BY.iter().filter(hidden).flat_map(|(_, headers)| headers.iter().copied())
+    }
+
     /// What it grants, in the cloud's words.
     #[must_use]
     pub fn permissions(&self) -> BTreeSet<String> {
@@ -186,6 +202,12 @@ fn condition(text: &Value) -> Condition {
     Condition::None
 }
 
+/// What Amazon shows of an object only to who may ask for it by name.
+const SHOWN_BY: [(&str, &[&str]); 2] = [
+    ("s3:GetObjectRetention", &["x-amz-object-lock-mode", "x-amz-object-lock-retain-until-date"]),
+    ("s3:GetObjectLegalHold", &["x-amz-object-lock-legal-hold"]),
+];
+
 /// Every one of these is needed; of each, any of the alternatives.
 type Needed = Vec<Vec<&'static str>>;
 
@@ -201,7 +223,7 @@ fn amazon(requested: &Requested<'_>) -> Needed {
         O::Delete => vec![vec!["s3:DeleteObject"]],
         O::List => vec![vec!["s3:ListBucket"]],
         O::ListUploads => vec![vec!["s3:ListBucketMultipartUploads"]],
-        O::Other => vec![Vec::new()],
+        O::Other => vec![beside(requested.head)],
     };
     if requested.has("x-amz-tagging") {
         needed.push(vec!["s3:PutObjectTagging"]);
@@ -210,6 +232,23 @@ fn amazon(requested: &Requested<'_>) -> Needed {
         needed.push(vec!["s3:PutObjectRetention"]);
     }
     needed
+}
+
+/// What is asked of an object beside its bytes, or of the bucket.
+fn beside(head: &Head) -> Vec<&'static str> {
+    let (_, query) = head.target();
+    let asked = |name: &str| query.split(['&', '=']).any(|word| word == name);
+    let reads = head.method() == "GET";
+    vec![match () {
+        () if asked("retention") && reads => "s3:GetObjectRetention",
+        () if asked("retention") => "s3:PutObjectRetention",
+        () if asked("tagging") && reads && asked("versionId") => "s3:GetObjectVersionTagging",
+        () if asked("tagging") && reads => "s3:GetObjectTagging",
+        () if asked("tagging") => "s3:PutObjectTagging",
+        () if asked("object-lock") => "s3:GetBucketObjectLockConfiguration",
+        () if asked("versioning") => "s3:GetBucketVersioning",
+        () => return Vec::new(),
+    }]
 }
 
 /// By "IAM permissions for JSON methods". An object that is there is only replaced by who may also
@@ -238,23 +277,31 @@ fn google(requested: &Requested<'_>) -> Needed {
     needed
 }
 
-const BLOBS: [&str; 4] = [
+const BLOBS: [&str; 6] = [
     "Microsoft.Storage/storageAccounts/blobServices/containers/blobs/read",
     "Microsoft.Storage/storageAccounts/blobServices/containers/blobs/write",
     "Microsoft.Storage/storageAccounts/blobServices/containers/blobs/add/action",
     "Microsoft.Storage/storageAccounts/blobServices/containers/blobs/delete",
+    "Microsoft.Storage/storageAccounts/blobServices/containers/blobs/tags/read",
+    "Microsoft.Storage/storageAccounts/blobServices/containers/blobs/tags/write",
 ];
 
 /// By "Authorize with Microsoft Entra ID: permissions for calling data operations". `add` makes a new
 /// blob; replacing one takes `write`.
 fn microsoft(requested: &Requested<'_>) -> Needed {
     use Operation as O;
-    let [read, write, add, delete] = BLOBS;
-    match requested.call.operation {
+    let [read, write, add, delete, read_tags, write_tags] = BLOBS;
+    let (_, query) = requested.head.target();
+    let mut needed = match requested.call.operation {
         O::Put | O::Part | O::Complete | O::Copy if requested.overwrites() => vec![vec![write]],
         O::Put | O::Part | O::Complete | O::Copy => vec![vec![write, add]],
         O::Head | O::Get | O::List | O::ListUploads => vec![vec![read]],
         O::Delete => vec![vec![delete]],
+        O::Other if query.split('&').any(|pair| pair == "comp=tags") => vec![vec![read_tags]],
         O::Begin | O::Abort | O::Other => vec![Vec::new()],
+    };
+    if requested.has("x-ms-tags") {
+        needed.push(vec![write_tags]);
     }
+    needed
 }

@@ -8,12 +8,13 @@
 #![allow(clippy::unwrap_used, reason = "functions that tests share are not seen as tests")]
 
 use lifeboat_tests::cloud_scene::{Backend, CloudPlace, CloudScene};
-use lifeboat_tests::fault_front::{Effect, Fault, Operation, Rule, Saying, Tamper};
+use lifeboat_tests::fault_front::{Effect, Fault, Operation, Reply, Rule, Saying, Tamper};
 use lifeboat_tests::site::Ran;
 use lifeboat_tests::skips::or_skip;
 use lifeboat_tests::toxics::Line;
 use std::sync::Mutex;
 use std::thread;
+use std::time::Duration;
 
 use Operation::{Complete, Delete, Get, Head, List, Part, Put};
 
@@ -307,6 +308,39 @@ fn f36_f59_one_store_of_several_that_is_down_costs_a_copy_and_no_backup() {
     }
 }
 
+/// Parts on their way at once: after a storm that met all of them, new ones wait for those.
+const PARTS: usize = 8;
+
+#[test]
+fn f24_i24_a_throttled_store_gets_new_parts_only_when_most_of_the_old_have_arrived() {
+    let test = "f24_i24_a_throttled_store_gets_new_parts_only_when_most_of_the_old_have_arrived";
+    let noise = (PARTS + 1) * lifeboat_tests::store_scene::PART_BYTES;
+    let Some(scene) = or_skip(test, CloudScene::with(test, noise)) else { return };
+    // Google's takes one chunk after the other.
+    let clouds: Vec<Backend> = scene.clouds().into_iter().filter(|b| *b != Backend::Gcs).collect();
+    each(&clouds, &[()], |backend, ()| {
+        let place = scene.place(backend, "pace");
+        let many = place.destination(&format!("parts_in_flight = {PARTS}\n"));
+        place.configure("\"all\"", &[many], "");
+        // Those that are refused are the first ones, and all of them are there before any comes again.
+        let storm = on(Part, Fault::slow_down(3)).times(u32::try_from(PARTS).unwrap());
+        // After that they arrive one by one.
+        let late = |n: u64| Fault::Late(Duration::from_millis(200 * n));
+        let slow = (1..=PARTS as u64).map(|n| on(Part, late(n)).once());
+        place.front().script([storm].into_iter().chain(slow).collect());
+        let ran = place.replicate();
+        // As many may be under way as have arrived since, and one: with the fourth there are four left.
+        let answered = place.front().parts_answered_before(PARTS + 1);
+        let waited = answered.is_some_and(|all| all > PARTS + PARTS / 4);
+        let most = place.front().parts_in_flight_max();
+        let whole = place.holds(1);
+        match ran.code == 0 && waited && (2..=PARTS).contains(&most) && whole.is_ok() {
+            true => Ok(()),
+            false => Err(format!("{answered:?} answered, {most} at once, {whole:?}: {ran:#?}")),
+        }
+    });
+}
+
 /// Everything but the newest goes.
 const GREEDY: &str = "[prune]\nlast = 1\nmin_keep = 1\nmax_fraction = 1.0\n";
 
@@ -351,6 +385,123 @@ fn f34_i02_no_store_is_pruned_on_the_word_of_a_listing_that_lies() {
         let ran = place.lifeboat(&["prune"]);
         let left = place.holds(1);
         (ran.code == 0 && left.is_ok()).then_some(()).ok_or(format!("{left:?} {ran:#?}"))
+    });
+}
+
+/// Whether it is locked is not known then, and a store that keeps versions would not refuse.
+#[test]
+fn f38_i18_what_cannot_be_looked_at_is_not_removed_and_the_others_are() {
+    let test = "f38_i18_what_cannot_be_looked_at_is_not_removed";
+    let Some(scene) = or_skip(test, CloudScene::small(test)) else { return };
+    each(&scene.clouds(), &[()], |backend, ()| {
+        let place = scene.place(backend, "blind");
+        for _ in 0..3 {
+            let _ = place.lifeboat(&["run"]).code(0);
+        }
+        let oldest = place.objects(".json").remove(0);
+        let (_, name) = oldest.trim_end_matches(".json").rsplit_once('/').unwrap();
+        place.configure("\"all\"", &[place.destination("")], GREEDY);
+        place.front().script(vec![
+            on(Head, Fault::says(Saying::Denied)).named(name),
+            on(Head, Fault::says(Saying::Denied)).named(name).artifacts(),
+        ]);
+        let ran = place.lifeboat(&["prune"]);
+        let left = place.objects(".json");
+        let is_told = ran.stderr.contains("1 of 2 backups could not be removed");
+        place.front().calm();
+        let whole = place.holds(2);
+        match ran.code == 11 && is_told && left.contains(&oldest) && whole.is_ok() {
+            true => Ok(()),
+            false => Err(format!("{left:#?} {whole:?} {ran:#?}")),
+        }
+    });
+}
+
+/// What a store keeps is told as kept, and not as a permission that is missing; and it is no failure.
+#[test]
+fn f38_i18_what_google_or_azure_keeps_stays_and_the_others_are_removed() {
+    let test = "f38_i18_what_google_or_azure_keeps_stays";
+    let Some(scene) = or_skip(test, CloudScene::small(test)) else { return };
+    let clouds: Vec<Backend> = scene.clouds().into_iter().filter(|b| *b != Backend::S3).collect();
+    each(&clouds, &[()], |backend, ()| {
+        let place = scene.place(backend, "kept");
+        for _ in 0..3 {
+            let _ = place.lifeboat(&["run"]).code(0);
+        }
+        let oldest = place.objects(".json").remove(0);
+        let (_, name) = oldest.trim_end_matches(".json").rsplit_once('/').unwrap();
+        place.configure("\"all\"", &[place.destination("")], GREEDY);
+        place.front().script(vec![on(Delete, Fault::says(Saying::Kept)).named(name)]);
+        let ran = place.lifeboat(&["prune"]);
+        place.front().calm();
+        let (left, whole) = (place.objects(".json"), place.holds(2));
+        match ran.code == 0 && ran.stderr.contains("it is locked") && whole.is_ok() {
+            true if left.contains(&oldest) => Ok(()),
+            _ => Err(format!("{left:#?} {whole:?} {ran:#?}")),
+        }
+    });
+}
+
+/// What a bucket does against loss, by the words of its own store; and a lock that cannot be.
+#[test]
+fn f33_check_tells_of_every_cloud_what_its_bucket_does_against_loss() {
+    let test = "f33_check_tells_of_every_cloud_what_its_bucket_does_against_loss";
+    let Some(scene) = or_skip(test, CloudScene::small(test)) else { return };
+    each(&scene.clouds(), &[()], |backend, ()| {
+        let place = scene.place(backend, "protection");
+        let rows = |ran: &Ran| {
+            let json = ran.json();
+            let parts = json["parts"].as_array().cloned().unwrap_or_default();
+            let all = parts.iter().flat_map(|p| p["capabilities"].as_array().cloned());
+            let of = |name: &str| {
+                let mut cells = all.clone().flatten().filter(|c| c["name"] == name);
+                cells.next().and_then(|c| c["has"].as_str().map(str::to_owned))
+            };
+            ["lock", "versions"].map(|name| of(name).unwrap_or_default())
+        };
+        let told = |reply: Reply| {
+            let fault = Fault::Answer(reply, Effect::Before);
+            place.front().script(vec![on(Operation::Other, fault)]);
+        };
+        let ran = place.lifeboat(&["check", "--json"]);
+        // s3s-fs knows neither question; the others say that there is nothing.
+        let bare = match backend {
+            Backend::S3 => ["unknown", "unknown"],
+            Backend::Azure => ["unknown", "no"],
+            _ => ["no", "no"],
+        };
+        if (ran.code, rows(&ran)) != (0, bare.map(str::to_owned)) {
+            return Err(format!("{:?} {ran:#?}", rows(&ran)));
+        }
+        let (yes, no) = match backend {
+            Backend::S3 => return Ok(()),
+            Backend::Gcs => {
+                let body = |text: &str| Reply {
+                    status: 200,
+                    headers: vec![("content-type".into(), "application/json".into())],
+                    body: text.into(),
+                };
+                let all = "{\"versioning\":{\"enabled\":true},\
+                           \"objectRetention\":{\"mode\":\"Enabled\"}}";
+                (body(all), body("{}"))
+            }
+            _ => {
+                let header = "x-ms-immutable-storage-with-versioning-enabled";
+                let bare = Reply { status: 200, headers: Vec::new(), body: String::new() };
+                (bare.clone().header(header, "true"), bare.header(header, "false"))
+            }
+        };
+        told(yes);
+        let ran = place.lifeboat(&["check", "--json"]);
+        if rows(&ran) != ["yes", "yes"].map(str::to_owned) {
+            return Err(format!("{:?} {ran:#?}", rows(&ran)));
+        }
+        let lock = "lock = \"governance\"\nlock_for = \"1h\"\n";
+        place.configure("\"all\"", &[place.destination(lock)], "");
+        told(no);
+        let ran = place.lifeboat(&["check"]);
+        let is_told = ran.stdout.contains("nothing can be locked in this bucket");
+        (ran.code == 3 && is_told).then_some(()).ok_or(format!("{ran:#?}"))
     });
 }
 

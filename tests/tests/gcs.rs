@@ -67,5 +67,5 @@ fn i01_a_directory_and_a_bucket_of_google_at_once() {
     let _ = site.lifeboat(&["run"]).code(3).said("ignored kms_key");
     // Without its key, there is no such setting.
     configure(&site, &format!("{place}sse = \"kms\"\n"));
-    let _ = site.lifeboat(&["run"]).code(3).said("needs a kms_key");
+    let _ = site.lifeboat(&["run"]).code(3).said("sse needs kms_key");
 }

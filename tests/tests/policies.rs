@@ -7,11 +7,13 @@
 #![allow(clippy::unwrap_used, reason = "functions that tests share are not seen as tests")]
 
 use lifeboat_tests::cloud_scene::{Backend, CloudPlace, CloudScene};
-use lifeboat_tests::fault_front::Protocol;
+use lifeboat_tests::fault_front::{FaultFront, Operation, Protocol};
 use lifeboat_tests::policy::{Policy, ROLES};
-use lifeboat_tests::site::Ran;
+use lifeboat_tests::s3::{ACCESS_KEY, Bucket, S3Kind, S3Server, SECRET_KEY};
+use lifeboat_tests::site::{CLUSTER, Ran, Site};
 use lifeboat_tests::skips::or_skip;
 use lifeboat_tests::vault::account_sas;
+use lifeboat_tests::{Cluster, ClusterSpec, Error, Etcd};
 
 const PAGE: &str = include_str!("../../docs/destinations.md");
 
@@ -19,8 +21,14 @@ const PAGE: &str = include_str!("../../docs/destinations.md");
 const GREEDY: &str = "[prune]\nlast = 1\nmin_keep = 1\nmax_fraction = 1.0\n";
 
 /// What is good to have, and not needed to succeed: a writer only gives up, and a pruner only looks
-/// for what others gave up, when something went wrong.
-const SPARE: [&str; 2] = ["s3:AbortMultipartUpload", "s3:ListBucketMultipartUploads"];
+/// for what others gave up, when something went wrong. Where nothing is locked, nothing shows that
+/// locks cannot be seen.
+const SPARE: [&str; 4] = [
+    "s3:AbortMultipartUpload",
+    "s3:ListBucketMultipartUploads",
+    "s3:GetObjectRetention",
+    "s3:GetObjectLegalHold",
+];
 
 /// The policy of a role, for the prefix of a place instead of that of the page.
 fn policy(place: &CloudPlace<'_>, role: &str) -> Policy {
@@ -112,6 +120,30 @@ fn without(
     }
 }
 
+/// Tags on Azure: what the page grants for them is enough, and each half of it is needed and named.
+#[test]
+fn i18_f30_tags_on_azure_need_what_the_page_says() {
+    let test = "i18_f30_tags_on_azure_need_what_the_page_says";
+    let Some(scene) = or_skip(test, CloudScene::small(test)) else { return };
+    if !scene.clouds().contains(&Backend::Azure) {
+        return;
+    }
+    let place = scene.place(Backend::Azure, "tags");
+    let tagged = place.destination("timeout = \"20s\"\ntags = { team = \"etcd\" }\n");
+    place.configure("\"all\"", &[tagged], "");
+    let tags = Policy::of(PAGE, Protocol::Azure, "tags");
+    let writer = policy(&place, "writer");
+    place.front().permit(Some(writer.and(&tags)));
+    let ran = place.lifeboat(&["run"]);
+    assert_eq!((ran.code, place.front().denied().len()), (0, 0), "{ran:#?}");
+    for permission in tags.permissions() {
+        place.front().permit(Some(writer.and(&tags.without(&permission))));
+        let ran = place.lifeboat(&["run"]);
+        let (_, verb) = permission.rsplit_once("blobs/").unwrap();
+        assert!(ran.code == 11 && ran.stderr.contains(verb), "{permission}: {ran:#?}");
+    }
+}
+
 /// Whoever took over the machine of a writer cannot make what is there less restorable.
 #[test]
 fn i18_i04_a_writer_can_neither_remove_nor_replace() {
@@ -139,6 +171,98 @@ fn i18_i04_a_writer_can_neither_remove_nor_replace() {
             assert_eq!(place.objects(""), all);
             assert_eq!(place.holds(2), Ok(()), "{backend:?}");
         }
+    }
+}
+
+/// Everything of one site on a bucket of MinIO's that locks, and so keeps versions, behind a front.
+struct Locking {
+    _cluster: Cluster,
+    site: Site,
+    _minio: S3Server,
+    front: FaultFront,
+}
+
+impl Locking {
+    fn start() -> Result<Self, Error> {
+        let cluster = ClusterSpec::new(&Etcd::newest()?).start()?;
+        let site = Site::new(&cluster)?;
+        let minio = S3Server::start(S3Kind::Minio)?;
+        minio.create_bucket("backups", Bucket::Locking)?;
+        let front = FaultFront::start(&minio, "backups")?;
+        let text = format!(
+            "[default]\naws_access_key_id = {ACCESS_KEY}\naws_secret_access_key = {SECRET_KEY}\n"
+        );
+        site.write("aws", text.as_bytes());
+        Ok(Locking { _cluster: cluster, site, _minio: minio, front })
+    }
+
+    fn configure(&self, more: &str, prune: &str) {
+        let pruned = if prune.is_empty() { "" } else { ", \"prune\"" };
+        let endpoint = self.front.endpoint();
+        let text = format!(
+            "cluster = \"{CLUSTER}\"\n\
+             stages = [\"capture\", \"verify\", \"compress\", \"encrypt\", \"replicate\"{pruned}]\n\
+             [run]\nattempts = 1\ndeadline = \"90s\"\n\
+             [encrypt]\nrecipients_files = [\"keys/recipients.txt\"]\n\
+             [destinations.bucket]\nurl = \"s3://backups/etcd\"\nendpoint = \"{endpoint}\"\n\
+             path_style = true\ncredentials_file = \"aws\"\n{more}\n{prune}"
+        );
+        self.site.configure(&text).unwrap();
+    }
+
+    /// Runs a verb with a policy, and gives what the policy refused besides.
+    fn ran(&self, policy: &Policy, verb: &str) -> (Ran, Vec<String>) {
+        self.front.calm();
+        self.front.permit(Some(policy.clone()));
+        let ran = self.site.lifeboat(&[verb]);
+        let denied = self.front.denied().into_iter().map(|(_, missing)| missing).collect();
+        (ran, denied)
+    }
+
+    fn holds(&self) -> usize {
+        self.front.permit(None);
+        let list = self.site.lifeboat(&["list", "--json"]).code(0).json();
+        list["backups"].as_array().unwrap().len()
+    }
+}
+
+/// A bucket that keeps versions hides what is locked behind a marker, for whoever does not look.
+#[test]
+fn f38_i18_a_lock_holds_against_whoever_may_not_see_it() {
+    let test = "f38_i18_a_lock_holds_against_whoever_may_not_see_it";
+    let Some(place) = or_skip(test, Locking::start()) else { return };
+    let of = |name: &str| Policy::of(PAGE, Protocol::S3, name);
+    let keeping = "lock = \"governance\"\nlock_for = \"1h\"\ntags = { team = \"etcd\" }\n";
+    place.configure(keeping, "");
+    let writer = of("writer").and(&of("lock")).and(&of("tags"));
+    for _ in 0..2 {
+        let (ran, denied) = place.ran(&writer, "run");
+        assert_eq!((ran.code, denied.len()), (0, 0), "{ran:#?} {denied:#?}");
+    }
+    assert_eq!(place.holds(), 2);
+    // With the policy of the page, whether or not the configuration knows of locks.
+    for keeping in [keeping, ""] {
+        place.configure(keeping, GREEDY);
+        let (ran, denied) = place.ran(&of("pruner"), "prune");
+        assert!(ran.code == 0 && denied.is_empty(), "{ran:#?} {denied:#?}");
+        let _ = ran.said("it is locked until 20");
+        assert_eq!((place.front.count(Operation::Delete), place.holds()), (0, 2));
+    }
+    // Without the right to see it, it is asked for by name, and the refusal is told.
+    place.configure(keeping, GREEDY);
+    let (ran, _) = place.ran(&of("pruner").without("s3:GetObjectRetention"), "prune");
+    assert_eq!(ran.code, 11, "{ran:#?}");
+    let _ = ran.said("s3:GetObjectRetention");
+    assert_eq!((place.front.count(Operation::Delete), place.holds()), (0, 2));
+    // A writer that cannot see what it asked for does not say that it is there.
+    place.configure(keeping, "");
+    for permission in [of("lock"), of("tags")].iter().flat_map(Policy::permissions) {
+        if permission == "s3:GetObjectTagging" {
+            continue; // Not in a bucket that keeps versions.
+        }
+        let (ran, _) = place.ran(&writer.without(&permission), "run");
+        assert_eq!(ran.code, 11, "{permission}: {ran:#?}");
+        let _ = ran.said(&permission);
     }
 }
 

@@ -262,6 +262,19 @@ fn keys_that_need_another(key: &str, destination: &Destination) -> Option<Proble
     if destination.sse == Some(Sse::Customer) && destination.customer_key_file.is_none() {
         return Some(needs("customer_key_file", "it to a file with the key, 32 bytes in base64"));
     }
+    let is_s3 = matches!(destination.location(), Ok(Location::S3 { .. }));
+    if destination.sse == Some(Sse::S3) && !is_s3 {
+        let text = "sse = \"s3\" has no effect on this kind of store";
+        let hint =
+            "delete it: what is stored there is encrypted with keys of the store's in any case";
+        return Some(Problem::new(format!("{key}.sse"), text).hint(hint));
+    }
+    if destination.sse == Some(Sse::Kms) && destination.kms_key.is_none() && !is_s3 {
+        return Some(needs(
+            "kms_key",
+            "it to the full name of the key, or of the encryption scope",
+        ));
+    }
     if destination.lock_for.is_some() && destination.lock.is_none() {
         return Some(with("lock_for", "lock = \"governance\" or \"compliance\""));
     }

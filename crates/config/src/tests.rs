@@ -140,6 +140,22 @@ fn a_key_without_effect_is_an_error() {
 }
 
 #[test]
+fn f33_a_kind_of_encryption_that_a_store_does_not_have_is_an_error() {
+    for (url, more) in [("gs://b/etcd", ""), ("az://account/b/etcd", "")] {
+        let with = |sse: &str| {
+            let text = format!("[destinations.b]\nurl = \"{url}\"\n{sse}\n{more}");
+            minimal(&format!("{text}[replicate]\nallow_plaintext = true\n"))
+        };
+        assert!(problem(&with("sse = \"s3\"")).contains("sse = \"s3\" has no effect"), "{url}");
+        assert!(problem(&with("sse = \"kms\"")).contains("sse needs kms_key"), "{url}");
+        parse(&with("sse = \"kms\"\nkms_key = \"k\"")).unwrap();
+    }
+    let s3 =
+        "[destinations.b]\nurl = \"s3://b\"\nsse = \"kms\"\n[replicate]\nallow_plaintext = true\n";
+    parse(&minimal(s3)).unwrap();
+}
+
+#[test]
 fn i13_plaintext_does_not_leave_the_machine_unasked() {
     let text = minimal("[destinations.b]\nurl = \"s3://bucket/etcd\"\n");
     assert!(problem(&text).contains("would receive plaintext Secrets"));

@@ -6,7 +6,6 @@
 //! Does not: leave anything behind, but an empty directory where none was, and the one object of a
 //! writer that may not delete.
 
-use crate::mounts::missing_mount;
 use crate::{Error, matrix, open_all, read_one};
 use catalogue::DestinationCatalogue;
 use config::{Location, Pipeline};
@@ -40,7 +39,7 @@ pub struct Checked {
 /// Tries every destination out.
 pub async fn check_all(pipeline: &Pipeline, clock: Clock) -> Checked {
     let pipeline = &impatient(pipeline);
-    let places = local_places(pipeline);
+    let places = local_places(pipeline).await;
     let mut findings: Vec<Finding> = Vec::new();
     places.iter().for_each(|local| findings.extend(look(local)));
     let opened = open_all(pipeline).await;
@@ -68,11 +67,12 @@ pub async fn check_all(pipeline: &Pipeline, clock: Clock) -> Checked {
             }
             Err(e) => {
                 capabilities.extend(matrix::row(&name, &written, &Probe::default()));
-                findings.push(Finding::failed("open", &e).about(name));
+                findings.push(Finding::failed(trouble(&e), &e).about(name));
             }
         }
     }
-    tidy_up(&places, &pipeline.cluster);
+    let cluster = pipeline.cluster.clone();
+    let places = blocking(move || tidy_up(places, &cluster)).await.unwrap_or_default();
     findings.extend(shared_disks(pipeline, &places));
     // One destination after the other; the sort keeps the order within each.
     findings.sort_by(|a, b| a.about.cmp(&b.about));
@@ -114,6 +114,14 @@ fn probe_name() -> String {
 
 fn stalled(name: &str) -> Error {
     StoreError::new(name, Operation::Open, "", ErrorKind::Stalled { after: LIMIT }).into()
+}
+
+/// A word for it that does not change.
+fn trouble(e: &Error) -> &'static str {
+    match e {
+        Error::Store(e) if matches!(e.kind(), ErrorKind::NotMounted { .. }) => "mount",
+        _ => "open",
+    }
 }
 
 /// What a probe found, as findings about `name`.
@@ -161,28 +169,32 @@ struct Local {
     place: Place,
 }
 
-fn local_places(pipeline: &Pipeline) -> Vec<Local> {
+/// Those that answer: one that hangs cannot be opened either, and is told by that.
+async fn local_places(pipeline: &Pipeline) -> Vec<Local> {
     let directories = pipeline.destinations.iter().filter_map(|(name, destination)| {
         match destination.location() {
-            Ok(Location::Directory(path)) => {
-                let place = Place::look(&std::path::absolute(path).ok()?).ok()?;
-                Some(Local { name: name.clone(), place })
-            }
+            Ok(Location::Directory(path)) => Some((name.clone(), path)),
             _ => None,
         }
     });
-    directories.collect()
+    let looks = directories.map(|(name, path)| async move {
+        let path = std::path::absolute(path).ok()?;
+        let place = blocking(move || Place::look(&path)).await?.ok()?;
+        Some(Local { name, place })
+    });
+    futures::future::join_all(looks).await.into_iter().flatten().collect()
+}
+
+/// What touches a file system that may be away, on a thread that may hang; nothing, if it does.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    let working = tokio::task::spawn_blocking(work);
+    tokio::time::timeout(PATIENCE.get(), working).await.ok()?.ok()
 }
 
 fn look(local: &Local) -> Vec<Finding> {
     let place = &local.place;
     let path = place.path.display();
     let mut findings = Vec::new();
-    if let Some(mount) = missing_mount(&place.path) {
-        let detail = format!("nothing is mounted on {}, which /etc/fstab names", mount.display());
-        let next = format!("mount {}", mount.display());
-        findings.push(Finding::bad("mount", detail, Exit::LocalDisk).next(next));
-    }
     findings.extend(place.unusable());
     if place.is_open_to_all() {
         let detail = format!("everybody may remove backups from {path}");
@@ -224,14 +236,15 @@ fn shared_disks(pipeline: &Pipeline, places: &[Local]) -> Vec<Finding> {
 
 /// Takes the folders away that the probe made below each directory; those that hold something
 /// stay, and so does the directory itself, as after any other look at it.
-fn tidy_up(places: &[Local], cluster: &str) {
-    for local in places {
+fn tidy_up(places: Vec<Local>, cluster: &str) -> Vec<Local> {
+    for local in &places {
         let above = local.place.path.join(cluster);
         for folder in [above.join(FOLDER), above] {
             // It may hold backups, or not be there.
             let _ = std::fs::remove_dir(folder);
         }
     }
+    places
 }
 
 #[cfg(test)]

@@ -57,6 +57,6 @@ pub fn exit_of(kind: &ErrorKind) -> Exit {
         ErrorKind::NotFound | ErrorKind::Corrupt { .. } | ErrorKind::TooLarge { .. } => {
             Exit::Corrupt
         }
-        ErrorKind::Local(_) => Exit::LocalDisk,
+        ErrorKind::NotMounted { .. } | ErrorKind::Local(_) => Exit::LocalDisk,
     }
 }

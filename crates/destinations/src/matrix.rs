@@ -4,7 +4,7 @@
 //! Whether a "no" is well depends on what is asked for: a writer should not be able to delete, a
 //! pruner has to be.
 
-use config::{Destination, Pipeline};
+use config::{Destination, Location, Pipeline};
 use contract::{Capability, Exit, Finding, Has};
 use store::{Probe, Trial, Verdict};
 
@@ -86,7 +86,12 @@ pub(crate) fn misfits(pipeline: &Pipeline, written: &Destination, probe: &Probe)
     }
     if written.lock.is_some() && probe.protection.locks == Some(false) {
         let detail = "lock is set, and nothing can be locked in this bucket";
-        let next = "make a bucket with object lock for it, or delete lock";
+        let next = match written.location() {
+            Ok(Location::Gcs { .. }) => "make a bucket with object retention",
+            Ok(Location::Azure { .. }) => "make a container with version-level immutability",
+            _ => "make a bucket with object lock",
+        };
+        let next = format!("{next} for it, or delete lock");
         findings.push(Finding::bad("lock", detail, Exit::Config).next(next));
     }
     let is_open = probe.protection.locks == Some(false) && probe.protection.versions == Some(false);

@@ -2,11 +2,13 @@
 
 use crate::Error;
 use crate::memory::Share;
+use crate::mounts::Mounts;
 use catalogue::TIER_DEFAULT;
 use config::{Checksum, Destination, Location, LockSpan, Pipeline, ReadBack, Sse};
 use contract::Clock;
 use jiff::Timestamp;
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use store::{
@@ -16,6 +18,10 @@ use store::{
 
 /// How long a destination may go without progress, unless its settings say otherwise.
 const TIMEOUT_DEFAULT: Duration = Duration::from_secs(300);
+
+/// How long opening one may take, in which nothing is asked but the region of a bucket, and nothing
+/// touched but the directory itself.
+const OPEN_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A destination, ready for use.
 #[derive(Clone)]
@@ -64,24 +70,32 @@ impl Opened {
     }
 }
 
-/// Opens every destination of the configuration, each by itself: one that cannot be opened
-/// does not keep the others from being used. Of two that are the same place only the first is
-/// opened, because two names do not make two copies.
+/// Opens every destination of the configuration, all at once and each by itself: one that cannot be
+/// opened, or hangs, does not keep the others from being used. Of two that are the same place only
+/// the first is opened, because two names do not make two copies.
 pub async fn open_all(pipeline: &Pipeline) -> Vec<(String, Result<Opened, Error>)> {
-    let mut all = Vec::with_capacity(pipeline.destinations.len());
+    open_all_on(pipeline, &Mounts::system()).await
+}
+
+async fn open_all_on(pipeline: &Pipeline, mounts: &Mounts) -> Vec<(String, Result<Opened, Error>)> {
+    let opening = pipeline.destinations.iter().map(|(name, destination)| async move {
+        (name, open_in_time(name, destination, pipeline, mounts).await)
+    });
     let mut places: BTreeMap<String, String> = BTreeMap::new();
-    for (name, destination) in &pipeline.destinations {
-        let share = Share::of(destination, pipeline);
-        let opened = open(name, destination, share, pipeline).await.and_then(|opened| {
+    let opened = futures::future::join_all(opening).await.into_iter().map(|(name, opened)| {
+        let opened = opened.and_then(|opened| {
             let place = opened.store.location();
-            match places.insert(place.clone(), name.clone()) {
-                None => Ok(opened),
-                Some(other) => Err(same_place(name, &other, &place)),
+            match places.get(&place) {
+                Some(other) => Err(same_place(name, other, &place)),
+                None => {
+                    places.insert(place, name.clone());
+                    Ok(opened)
+                }
             }
         });
-        all.push((name.clone(), opened));
-    }
-    all
+        (name.clone(), opened)
+    });
+    opened.collect()
 }
 
 fn same_place(name: &str, other: &str, place: &str) -> Error {
@@ -96,11 +110,25 @@ fn same_place(name: &str, other: &str, place: &str) -> Error {
 /// [`Error::Unknown`] when there is none of that name; [`Error::Store`] otherwise.
 pub async fn open_one(pipeline: &Pipeline, name: &str) -> Result<Opened, Error> {
     match pipeline.destinations.get(name) {
-        Some(destination) => {
-            open(name, destination, Share::of(destination, pipeline), pipeline).await
-        }
+        Some(destination) => open_in_time(name, destination, pipeline, &Mounts::system()).await,
         None => Err(Error::Unknown(name.to_owned())),
     }
+}
+
+/// A directory that is mounted from elsewhere may be away, and whoever touches it then hangs. The
+/// thread that does stays behind; the program goes on, and its end is the end of the thread.
+async fn open_in_time(
+    name: &str,
+    destination: &Destination,
+    pipeline: &Pipeline,
+    mounts: &Mounts,
+) -> Result<Opened, Error> {
+    let after = destination.timeout.map_or(OPEN_TIMEOUT, |t| t.get().min(OPEN_TIMEOUT));
+    let opening = open(name, destination, Share::of(destination, pipeline), pipeline, mounts);
+    let opened = tokio::time::timeout(after, opening).await;
+    opened.unwrap_or_else(|_| {
+        Err(StoreError::new(name, Operation::Open, "", ErrorKind::Stalled { after }).into())
+    })
 }
 
 async fn open(
@@ -108,8 +136,13 @@ async fn open(
     destination: &Destination,
     share: Share,
     pipeline: &Pipeline,
+    mounts: &Mounts,
 ) -> Result<Opened, Error> {
-    let store = store::open(settings(name, destination, share)?).await?;
+    let settings = settings(name, destination, share)?;
+    if let DestinationSettings::File(directory) = &settings {
+        must_be_mounted(name, &directory.path, mounts).await?;
+    }
+    let store = store::open(settings).await?;
     let store = match destination.bytes_per_second_max {
         Some(limit) => Arc::new(Throttled::new(store, limit)),
         None => store,
@@ -126,6 +159,18 @@ async fn open(
         lock_span: LockSpan::of(destination, pipeline),
         clock: Clock::system(),
     })
+}
+
+/// Nothing is made where nothing is mounted: copies there would count, and be hidden later.
+async fn must_be_mounted(name: &str, path: &Path, mounts: &Mounts) -> Result<(), StoreError> {
+    let (path, mounts) = (path.to_path_buf(), mounts.clone());
+    let looked = tokio::task::spawn_blocking(move || mounts.missing(&path)).await;
+    let kind = match looked {
+        Ok(None) => return Ok(()),
+        Ok(Some(point)) => ErrorKind::NotMounted { point },
+        Err(e) => ErrorKind::Transient { said: format!("the look at its mounts broke off: {e}") },
+    };
+    Err(StoreError::new(name, Operation::Open, "", kind))
 }
 
 fn settings(
@@ -222,9 +267,6 @@ impl Written<'_> {
     fn gcs(&self, bucket: String, prefix: String) -> Result<GcsSettings, StoreError> {
         let written = self.destination;
         let usual = GcsSettings::new(self.name, bucket);
-        if written.sse == Some(Sse::Kms) && written.kms_key.is_none() {
-            return Err(self.wrong("sse = \"kms\" needs a kms_key here".into()));
-        }
         Ok(GcsSettings {
             prefix,
             endpoint_url: self.server(written.endpoint.as_ref())?,
@@ -235,6 +277,7 @@ impl Written<'_> {
             kms_key: written.kms_key.clone(),
             customer_key_file: written.customer_key_file.clone(),
             timeout: self.timeout(usual.timeout),
+            patience: self.patience(),
             part_bytes: self.chunk_bytes(),
             ..usual
         })
@@ -261,9 +304,13 @@ impl Written<'_> {
             encryption_scope: written.kms_key.clone(),
             customer_key_file: written.customer_key_file.clone(),
             timeout: self.timeout(usual.timeout),
+            patience: self.patience(),
             part_bytes: self.share.part_bytes,
             parts_in_flight: self.share.parts_in_flight,
             ..usual
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

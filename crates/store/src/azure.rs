@@ -6,8 +6,8 @@
 //!
 //! Permissions: reading and listing `…/blobs/read` (in a SAS `r`, `l`), writing `…/blobs/write` (`c`,
 //! `w`), deleting `…/blobs/delete` (`d`). Tags become tags of the blob index, which need
-//! `…/blobs/tags/write` as well (`t`), and a lock needs that of immutability policies (`i`), in a
-//! container with support for them by version.
+//! `…/blobs/tags/write` and `…/blobs/tags/read` as well (`t`), and a lock needs that of immutability
+//! policies (`i`), in a container with support for them by version.
 //!
 //! Does not: create containers, change policies or lifecycle rules, or touch versions and snapshots
 //! of blobs.
@@ -34,6 +34,7 @@ mod wire;
 use crate::clock::StoreClock;
 use crate::key::{check_key, check_prefix};
 use crate::pace::Pace;
+use crate::patience::Patience;
 use crate::{
     Acknowledged, AzureSettings, Blocks, Destination, ErrorKind, Examine, Keeping, ObjectInfo,
     Operation, Result, StoreError, Stored, Upload,
@@ -82,7 +83,11 @@ impl AzureDestination {
 
 impl Container {
     fn error(&self, operation: Operation, key: &str, kind: impl Into<ErrorKind>) -> StoreError {
-        StoreError::new(&self.settings.name, operation, key, kind)
+        const MISSING: &str =
+            "name a sas_file or account_key_file, or give this machine an identity";
+        const INVALID: &str =
+            "correct sas_file or account_key_file, or the identity of this machine";
+        StoreError::new(&self.settings.name, operation, key, kind).hinting(MISSING, INVALID)
     }
 
     /// The blob name of a key.
@@ -133,7 +138,9 @@ impl Destination for AzureDestination {
     }
 
     async fn put_new(&self, key: &str, bytes: Bytes, keeping: &Keeping) -> Result<Stored> {
-        commit::put_new(self, Operation::Put, key, bytes, keeping).await
+        let patience = Patience::new(self.0.settings.patience, &Acknowledged::default());
+        let put = || commit::put_new(self, Operation::Put, key, bytes.clone(), keeping);
+        patience.insist(put).await
     }
 
     async fn head(&self, key: &str) -> Result<Option<ObjectInfo>> {
@@ -171,7 +178,10 @@ impl Destination for AzureDestination {
             Ok(_) => Ok(()),
             Err(e) => match self.0.kind(&e, error::DELETE) {
                 ErrorKind::NotFound => Ok(()),
-                kind => Err(self.0.error(Operation::Delete, key, kind)),
+                kind => {
+                    let kind = self.0.locked_until(key, kind).await;
+                    Err(self.0.error(Operation::Delete, key, kind))
+                }
             },
         }
     }
@@ -192,6 +202,13 @@ impl Destination for AzureDestination {
             .and_then(|()| object::check_lock(keeping, info))
             .and_then(|()| object::check_encryption(&self.0.settings, info));
         checked.map_err(|kind| self.0.error(Operation::ReadBack, &info.key, kind))
+    }
+
+    async fn confirm(&self, info: ObjectInfo, keeping: &Keeping) -> Result<ObjectInfo> {
+        self.audit(&info, keeping)?;
+        let name = self.0.name_of(Operation::ReadBack, &info.key)?;
+        let checked = self.0.check_tags(&name, keeping).await;
+        checked.map_err(|kind| self.0.error(Operation::ReadBack, &info.key, kind)).map(|()| info)
     }
 }
 

@@ -2,12 +2,12 @@
 //!
 //! Owns: the last `Date` header of any answer and the moment it came, so that "what time is it
 //! over there" needs no request and no clock of ours. A second is as precise as HTTP is.
-//! Does not: compare it with anything.
+//! Does not: set anything by it.
 
 use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimeParser;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 static PARSER: DateTimeParser = DateTimeParser::new();
 
@@ -36,9 +36,37 @@ pub(crate) fn parse(date: &str) -> Option<Timestamp> {
     PARSER.parse_timestamp(date).ok()
 }
 
+/// What the two clocks say, where they differ by more than so many seconds: a refusal that does not
+/// say its reason may have this one.
+pub(crate) fn skew(date: Option<&str>, seconds_max: u64) -> Option<String> {
+    let theirs = parse(date?)?;
+    #[expect(clippy::disallowed_methods, reason = "the time of day is what is compared")]
+    let ours = Timestamp::try_from(SystemTime::now()).ok()?;
+    let ours = Timestamp::from_second(ours.as_second()).ok()?;
+    let apart = ours.as_second().abs_diff(theirs.as_second());
+    (apart > seconds_max)
+        .then(|| format!("the clock of this machine says {ours}, the store's says {theirs}"))
+}
+
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::disallowed_methods, reason = "a date is compared with the time of day")]
+
     use super::*;
+
+    #[test]
+    fn f40_clocks_that_agree_explain_no_refusal() {
+        let now = Timestamp::try_from(SystemTime::now()).unwrap();
+        let at = |seconds: i64| {
+            let time = now + jiff::SignedDuration::from_secs(seconds);
+            jiff::fmt::rfc2822::to_string(&time.to_zoned(jiff::tz::TimeZone::UTC)).unwrap()
+        };
+        assert_eq!(skew(Some(&at(200)), 300), None);
+        assert_eq!(skew(Some("soon"), 300), None);
+        assert_eq!(skew(None, 300), None);
+        assert!(skew(Some(&at(900)), 300).unwrap().contains("the store's says"));
+        assert!(skew(Some(&at(-900)), 300).is_some());
+    }
 
     #[test]
     fn a_date_is_read_as_http_writes_it() {

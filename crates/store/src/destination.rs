@@ -96,6 +96,26 @@ pub trait Destination: Send + Sync {
     /// [`ErrorKind::Listing`] whenever the listing may be incomplete.
     async fn list(&self, prefix: &str) -> Result<Vec<ObjectInfo>>;
 
+    /// Refuses an object that the store keeps from being removed at this time, as far as it tells.
+    /// Where a lock is `expected`, the store is asked for it by name, if it has such a question: a
+    /// description is silent about locks to whoever may not see them. That there is no such object
+    /// is no error.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Locked`]; any refusal, which must not be taken for the absence of a lock.
+    async fn must_not_be_locked(
+        &self,
+        key: &str,
+        now: jiff::Timestamp,
+        expected: bool,
+    ) -> Result<()> {
+        let _ = expected;
+        match self.head(key).await?.and_then(|info| info.lock_at(now)) {
+            Some(kind) => Err(StoreError::new(self.name(), Operation::Delete, key, kind)),
+            None => Ok(()),
+        }
+    }
+
     /// Removes an object. That it is gone already is no error.
     ///
     /// # Errors
@@ -172,7 +192,9 @@ pub trait Upload: Send {
 /// [`ErrorKind::Config`], [`ErrorKind::Local`].
 pub async fn open(settings: DestinationSettings) -> Result<Arc<dyn Destination>> {
     Ok(match settings {
-        DestinationSettings::File(settings) => Arc::new(FileDestination::open(settings)?),
+        DestinationSettings::File(settings) => {
+            Arc::new(FileDestination::open_blocking(settings).await?)
+        }
         DestinationSettings::S3(settings) => Arc::new(S3Destination::open(*settings).await?),
         DestinationSettings::Gcs(settings) => Arc::new(GcsDestination::open(*settings).await?),
         DestinationSettings::Azure(settings) => Arc::new(AzureDestination::open(*settings).await?),

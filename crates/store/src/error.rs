@@ -27,6 +27,7 @@ struct Details {
     operation: Operation,
     key: String,
     kind: ErrorKind,
+    hint: Option<&'static str>,
     left_behind: Option<String>,
 }
 
@@ -183,6 +184,13 @@ pub enum ErrorKind {
     /// The source broke off; the upload was aborted and nothing was completed.
     #[error("the source broke off before its end; nothing was completed")]
     SourceBroke,
+    /// The directory lies where a volume should be mounted and is not: what is written there lies
+    /// on another disk, and is hidden as soon as the volume is mounted.
+    #[error("nothing is mounted on {}, which /etc/fstab names", point.display())]
+    NotMounted {
+        /// The mount point.
+        point: PathBuf,
+    },
     /// This machine's own disk refused.
     #[error("{}", with_cause(.0))]
     Local(durable::Error),
@@ -262,8 +270,20 @@ impl StoreError {
             operation,
             key: key.to_owned(),
             kind: kind.into(),
+            hint: None,
             left_behind: None,
         }))
+    }
+
+    /// The same error with the words of its own store for what to do about credentials that are
+    /// missing or not good.
+    pub(crate) fn hinting(mut self, missing: &'static str, invalid: &'static str) -> Self {
+        self.0.hint = match &self.0.kind {
+            ErrorKind::Credentials { problem: CredentialsProblem::Missing, .. } => Some(missing),
+            ErrorKind::Credentials { problem: CredentialsProblem::Invalid, .. } => Some(invalid),
+            _ => None,
+        };
+        self
     }
 
     /// The same error, which also tells what could not be cleaned up after it.
@@ -316,7 +336,7 @@ impl StoreError {
     /// The next thing to do about it.
     #[must_use]
     pub fn hint(&self) -> Option<&'static str> {
-        self.0.kind.hint()
+        self.0.hint.or_else(|| self.0.kind.hint())
     }
 }
 
@@ -340,6 +360,7 @@ impl ErrorKind {
             }
             Self::Lagging { .. } => "raise the spool limit, or give this destination its own run",
             Self::GivenUp { .. } => "`lifeboat sync` brings it level; or raise replicate.patience",
+            Self::NotMounted { .. } => "mount it, or take its line out of /etc/fstab",
             Self::Local(e) => return e.hint(),
             Self::Corrupt { .. } => "the copy does not count; let the next run write a new one",
             Self::NotFound
@@ -390,7 +411,7 @@ impl fmt::Display for Operation {
 
 impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Details { destination, operation, key, kind, left_behind } = &*self.0;
+        let Details { destination, operation, key, kind, left_behind, .. } = &*self.0;
         write!(f, "destination {destination:?}: cannot {operation}")?;
         if !key.is_empty() {
             write!(f, " {key:?}")?;

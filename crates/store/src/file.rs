@@ -47,6 +47,13 @@ impl FileDestination {
         Ok(FileDestination { name: name.into(), root: root.into() })
     }
 
+    /// The same on a thread that may block: a mounted directory may be away, and hang.
+    pub(crate) async fn open_blocking(settings: FileSettings) -> Result<Self> {
+        let name = settings.name.clone();
+        let opened = io::blocking(move || Ok(FileDestination::open(settings))).await;
+        opened.map_err(|kind| StoreError::new(&name, Operation::Open, "", kind))?
+    }
+
     fn error(&self, operation: Operation, key: &str, kind: impl Into<ErrorKind>) -> StoreError {
         StoreError::new(&self.name, operation, key, kind)
     }

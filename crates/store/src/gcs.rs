@@ -7,6 +7,7 @@
 //!
 //! Does not: create buckets, change policies or lifecycle rules, or touch older generations.
 
+mod attempts;
 mod body;
 mod client;
 mod copy;
@@ -17,7 +18,6 @@ mod examine;
 mod insert;
 mod list;
 mod object;
-mod patience;
 mod request;
 mod sdk;
 mod session;
@@ -25,6 +25,7 @@ mod upload;
 
 use crate::clock::StoreClock;
 use crate::key::{check_key, check_prefix};
+use crate::patience::Patience;
 use crate::{
     Acknowledged, Blocks, Destination, ErrorKind, Examine, GcsSettings, Keeping, ObjectInfo,
     Operation, Result, StoreError, Stored, Upload,
@@ -71,7 +72,9 @@ impl GcsDestination {
 
 impl Bucket {
     fn error(&self, operation: Operation, key: &str, kind: impl Into<ErrorKind>) -> StoreError {
-        StoreError::new(&self.settings.name, operation, key, kind)
+        const MISSING: &str = "name a credentials_file, or give this machine a service account";
+        const INVALID: &str = "correct credentials_file, or the service account of this machine";
+        StoreError::new(&self.settings.name, operation, key, kind).hinting(MISSING, INVALID)
     }
 
     /// The object name of a key.
@@ -140,7 +143,9 @@ impl Destination for GcsDestination {
     }
 
     async fn put_new(&self, key: &str, bytes: Bytes, keeping: &Keeping) -> Result<Stored> {
-        insert::put_new(self, Operation::Put, key, bytes, keeping).await
+        let patience = Patience::new(self.0.settings.patience, &Acknowledged::default());
+        let put = || insert::put_new(self, Operation::Put, key, bytes.clone(), keeping);
+        patience.insist(put).await
     }
 
     async fn head(&self, key: &str) -> Result<Option<ObjectInfo>> {
@@ -178,7 +183,13 @@ impl Destination for GcsDestination {
     async fn delete(&self, key: &str) -> Result<()> {
         let name = self.0.name_of(Operation::Delete, key)?;
         let removed = self.0.remove(&name, None).await;
-        removed.map_err(|kind| self.0.error(Operation::Delete, key, kind))
+        match removed {
+            Ok(()) => Ok(()),
+            Err(kind) => {
+                let kind = self.0.locked_until(&name, kind).await;
+                Err(self.0.error(Operation::Delete, key, kind))
+            }
+        }
     }
 
     /// There is nothing to throw away: sessions of uploads cannot be listed, cost nothing, and end

@@ -71,17 +71,19 @@ fn config(said: String) -> ErrorKind {
     ErrorKind::Config { said, hint: "correct endpoint, proxy or ca_file" }
 }
 
-/// What it means that there was no answer, or only half of one.
-pub(crate) fn failure(e: &reqwest::Error) -> ErrorKind {
+/// What it means that there was no answer, or only half of one. Whether the proxy is not there or does
+/// not get through, it is the one that was asked.
+pub(crate) fn failure(e: &reqwest::Error, proxy: Option<&Endpoint>) -> ErrorKind {
     let cause = innermost(e);
     // A certificate does not get better by waiting. rustls says "invalid peer certificate: …".
     if cause.contains("certificate") {
         let said = format!("the server's certificate is not trusted: {cause}");
         return ErrorKind::Config { said, hint: "name its authority in ca_file" };
     }
+    let by = proxy.map(|proxy| format!(" by the proxy {}", proxy.as_str())).unwrap_or_default();
     let said = match (e.is_connect(), e.is_timeout()) {
-        (true, true) => format!("no connection within the time limit: {cause}"),
-        (true, false) => format!("no connection: {cause}"),
+        (true, true) => format!("no connection within the time limit{by}: {cause}"),
+        (true, false) => format!("no connection{by}: {cause}"),
         (false, true) => "no answer within the time limit".to_owned(),
         (false, false) if e.is_builder() => {
             return config(format!("the request could not be made: {cause}"));

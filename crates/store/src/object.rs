@@ -1,6 +1,6 @@
 //! What stores say of objects.
 
-use crate::{LockMode, Sse, Summary};
+use crate::{ErrorKind, LockMode, Sse, Summary};
 use jiff::Timestamp;
 
 /// An object as the store describes it. A listing fills only key, bytes, time, etag and class.
@@ -28,9 +28,18 @@ pub struct ObjectInfo {
     pub locked_until: Option<Timestamp>,
     /// Who may lift that lock, if the store says.
     pub lock_mode: Option<LockMode>,
+    /// Whether somebody has put a hold on it, which ends when it is lifted.
+    pub is_held: bool,
 }
 
 impl ObjectInfo {
+    /// What keeps the object from being removed at this time, as far as the description tells.
+    #[must_use]
+    pub fn lock_at(&self, now: Timestamp) -> Option<ErrorKind> {
+        let until = self.locked_until.filter(|until| *until > now);
+        (self.is_held || until.is_some()).then_some(ErrorKind::Locked { until })
+    }
+
     /// Whether the checksum that the store keeps of the whole object is that of `summary`; `None`
     /// if it keeps none.
     #[must_use]

@@ -51,9 +51,15 @@ pub trait Examine: Send + Sync {
     async fn time(&self, key: &str) -> Option<Timestamp>;
 
     /// What keeps objects from being lost for good, as far as it may be asked.
-    async fn protection(&self) -> Protection {
-        Protection::default()
+    async fn protection(&self) -> Protection;
+
+    /// Whether older versions are kept, as far as the description of a new object tells.
+    fn keeps_versions(&self, _: &ObjectInfo) -> Option<bool> {
+        None
     }
+
+    /// What to do where an upload that breaks cannot be taken back.
+    fn leftover_hint(&self) -> &'static str;
 }
 
 /// What a bucket does against loss by itself; `None` where it does not say.
@@ -184,6 +190,10 @@ pub async fn probe(
         }
     }
     let info = look(destination, &key, keeping, &mut probe).await;
+    if let (Some(store), Some(info)) = (destination.examine(), &info) {
+        let versions = probe.protection.versions;
+        probe.protection.versions = versions.or_else(|| store.keeps_versions(info));
+    }
     probe.clock_ahead_seconds = match ask_time(destination, &key, now).await {
         Some(ahead) => Some(ahead),
         None => info.filter(|_| probe.left.is_none()).and_then(|info| ahead(&info, before, now())),
@@ -355,12 +365,7 @@ async fn conditions(
         Ok(()) => probe.good(Trial::Parts, "multipart"),
         Err(e) if e.operation() == Operation::CleanUp => {
             let what = format!("an upload that breaks cannot be taken back: {}", e.kind());
-            probe.weak(
-                Trial::Parts,
-                what,
-                "grant s3:AbortMultipartUpload, or let a lifecycle rule \
-                abort unfinished uploads",
-            );
+            probe.weak(Trial::Parts, what, store.leftover_hint());
         }
         Err(e) => probe.failed(Trial::Parts, e),
     }

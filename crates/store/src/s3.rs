@@ -192,6 +192,15 @@ impl Destination for S3Destination {
         list::list(&self.0, prefix).await
     }
 
+    async fn must_not_be_locked(
+        &self,
+        key: &str,
+        now: jiff::Timestamp,
+        expected: bool,
+    ) -> Result<()> {
+        self.0.must_not_be_locked(key, now, expected).await
+    }
+
     async fn delete(&self, key: &str) -> Result<()> {
         let name = self.0.name_of(Operation::Delete, key)?;
         let request = self.0.client.delete_object().bucket(&self.0.settings.bucket).key(name);

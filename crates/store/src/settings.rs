@@ -18,6 +18,8 @@ pub const PART_BYTES_MAX: u64 = 5 << 30;
 pub const COPY_BYTES_MAX: u64 = 5 << 30;
 /// How many parts may be in flight at once, at most: each of them is held in memory.
 pub const PARTS_IN_FLIGHT_MAX: usize = 16;
+/// How long a write is insisted on without progress.
+const PATIENCE_DEFAULT: Duration = Duration::from_secs(270);
 /// How often a request is tried, at most.
 pub(crate) const ATTEMPTS_MAX: u32 = 20;
 
@@ -113,7 +115,7 @@ impl S3Settings {
             parts_in_flight: 3,
             attempts: 5,
             timeout: Duration::from_secs(60),
-            patience: Duration::from_secs(270),
+            patience: PATIENCE_DEFAULT,
             copy_bytes_max: COPY_BYTES_MAX,
         }
     }
@@ -149,6 +151,8 @@ pub struct GcsSettings {
     pub attempts: u32,
     /// Limit of one attempt of a small request. A chunk gets more, by its size.
     pub timeout: Duration,
+    /// How long a write is insisted on without progress, beyond these attempts; zero not to.
+    pub patience: Duration,
 }
 
 impl GcsSettings {
@@ -169,6 +173,7 @@ impl GcsSettings {
             part_bytes: PART_BYTES_DEFAULT,
             attempts: 5,
             timeout: Duration::from_secs(60),
+            patience: PATIENCE_DEFAULT,
         }
     }
 }
@@ -204,6 +209,8 @@ pub struct AzureSettings {
     pub attempts: u32,
     /// Limit of one attempt of a small request. A block gets more, by its size.
     pub timeout: Duration,
+    /// How long a write is insisted on without progress, beyond these attempts; zero not to.
+    pub patience: Duration,
 }
 
 impl AzureSettings {
@@ -229,6 +236,7 @@ impl AzureSettings {
             parts_in_flight: 3,
             attempts: 5,
             timeout: Duration::from_secs(60),
+            patience: PATIENCE_DEFAULT,
         }
     }
 }
@@ -382,6 +390,16 @@ impl Endpoint {
         }
     }
 
+    /// Refuses a server to which somebody else could listen: neither is what is said to it encrypted,
+    /// nor is it on this machine. Without one, the store's own is meant, which is https.
+    pub(crate) fn must_be_private(endpoint: Option<&Endpoint>) -> Result<(), crate::ErrorKind> {
+        if endpoint.is_none_or(|url| url.is_https() || url.is_loopback()) {
+            return Ok(());
+        }
+        let said = "a key of one's own would travel in the clear".to_owned();
+        Err(crate::ErrorKind::Config { said, hint: "use an https:// endpoint" })
+    }
+
     /// The URL.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -412,6 +430,22 @@ mod tests {
             format!("{:?} {:#?}", settings, DestinationSettings::S3(Box::new(settings.clone())));
         assert!(!shown.contains("CANARY"), "{shown}");
         assert!(shown.contains("https://s3.example:9000"), "{shown}");
+    }
+
+    #[test]
+    fn i23_a_key_of_ones_own_does_not_travel_in_the_clear() {
+        for (url, is_private) in [
+            ("https://s3.example", true),
+            ("http://s3.example", false),
+            ("http://127.0.0.1:9000", true),
+            ("http://[::1]:9000", true),
+            ("http://localhost:9000", true),
+            ("http://10.0.0.1", false),
+        ] {
+            let endpoint = Endpoint::parse(url).unwrap();
+            assert_eq!(Endpoint::must_be_private(Some(&endpoint)).is_ok(), is_private, "{url}");
+        }
+        assert!(Endpoint::must_be_private(None).is_ok());
     }
 
     #[test]

@@ -148,6 +148,10 @@ impl Destination for Throttled {
         self.inner.list(prefix).await
     }
 
+    async fn must_not_be_locked(&self, key: &str, now: Timestamp, expected: bool) -> Result<()> {
+        self.inner.must_not_be_locked(key, now, expected).await
+    }
+
     async fn delete(&self, key: &str) -> Result<()> {
         self.inner.delete(key).await
     }

@@ -21,18 +21,26 @@ use contract::Exit;
 use serde::de::DeserializeOwned;
 use std::ffi::OsStr;
 use std::os::unix::process::ExitStatusExt;
-use std::process::{Command, Stdio};
+use std::process::{Output, Stdio};
+use std::time::Duration;
+use tokio::process::Command;
+
+/// How long a destination may take to be read.
+const READ_LIMIT: Duration = Duration::from_secs(60);
+/// What `lifeboat-catalogue` may take beyond that: to start, to open every destination, to print.
+const GRACE: Duration = Duration::from_secs(60);
 
 /// Asks `lifeboat-catalogue` what all destinations hold.
 pub(crate) fn read_catalogue(common: &Common) -> Result<Catalogue, Error> {
-    read_catalogue_within(common, "60s")
+    read_catalogue_within(common, READ_LIMIT)
 }
 
 /// The same, giving each destination only so long.
-pub(crate) fn read_catalogue_within(common: &Common, limit: &str) -> Result<Catalogue, Error> {
+pub(crate) fn read_catalogue_within(common: &Common, limit: Duration) -> Result<Catalogue, Error> {
     // A mistake in the configuration is told once, by the program that was typed.
     common.pipeline()?;
-    ask_catalogue(common, &["--timeout".as_ref(), limit.as_ref()])
+    let limit_text = format!("{}s", limit.as_secs());
+    ask_within(common, &["--timeout".as_ref(), limit_text.as_ref()], limit + GRACE)
 }
 
 /// Runs `lifeboat-catalogue`, and reads its answer.
@@ -40,18 +48,24 @@ pub(crate) fn ask_catalogue<T: DeserializeOwned>(
     common: &Common,
     arguments: &[&OsStr],
 ) -> Result<T, Error> {
+    ask_within(common, arguments, READ_LIMIT + GRACE)
+}
+
+fn ask_within<T: DeserializeOwned>(
+    common: &Common,
+    arguments: &[&OsStr],
+    limit: Duration,
+) -> Result<T, Error> {
     let name = "lifeboat-catalogue".to_owned();
-    let output = Command::new(find::stage("catalogue")?)
+    let mut command = Command::new(find::stage("catalogue")?);
+    command
         .arg("--config")
         .arg(common.config_path()?)
         .args(arguments)
         .args(["--log", if common.logs_are_human() { "human" } else { "json" }])
         .env_clear()
-        .envs(environment::of("catalogue"))
-        .stdin(Stdio::null())
-        .stderr(Stdio::inherit())
-        .output()
-        .map_err(|source| Error::Start { program: name.clone(), source })?;
+        .envs(environment::of("catalogue"));
+    let output = output_within(command, &name, limit)?;
     if let Some(signal) = output.status.signal() {
         return Err(Error::Killed { program: name, signal });
     }
@@ -61,6 +75,21 @@ pub(crate) fn ask_catalogue<T: DeserializeOwned>(
     }
     serde_json::from_slice(&output.stdout)
         .map_err(|e| Error::Garbled { program: name, problem: e.to_string() })
+}
+
+/// What it prints, unless it takes longer: it has limits of its own for whatever it asks, so that it
+/// stands still only where no limit reaches, as in a file system that does not answer.
+fn output_within(mut command: Command, name: &str, limit: Duration) -> Result<Output, Error> {
+    let failed = |source| Error::Start { program: name.to_owned(), source };
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit());
+    command.kill_on_drop(true);
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::Pipe)?;
+    let ended = runtime.block_on(async { tokio::time::timeout(limit, command.output()).await });
+    match ended {
+        Ok(output) => output.map_err(failed),
+        Err(_) => Err(Error::NoAnswer { program: name.to_owned(), seconds: limit.as_secs() }),
+    }
 }
 
 /// The name of the backup that somebody means by `latest`, by its name or by how it begins.
@@ -117,4 +146,34 @@ fn write(text: &str) -> Result<(), Error> {
 pub(crate) fn print_json(value: &impl serde::Serialize) -> Result<(), Error> {
     let text = serde_json::to_string_pretty(value).map_err(|e| Error::Output(e.into()))?;
     write(&format!("{text}\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn f25_i24_a_program_that_never_answers_is_ended_and_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let pid = dir.path().join("pid");
+        let mut command = Command::new("sh");
+        command.arg("-c").arg("echo $$ >\"$0\"; exec sleep 600").arg(&pid);
+        let limit = Duration::from_millis(500);
+        let refused = output_within(command, "lifeboat-catalogue", limit).unwrap_err();
+        assert!(refused.to_string().contains("\"lifeboat-catalogue\" gave no answer"), "{refused}");
+        assert_eq!(contract::Failure::exit(&refused), Exit::Transient);
+        let Ok(pid) = std::fs::read_to_string(&pid) else { return };
+        let Ok(pid) = pid.trim().parse::<i32>() else { return };
+        let is_there =
+            || rustix::process::test_kill_process(rustix::process::Pid::from_raw(pid)?).ok();
+        while is_there().is_some() && !is_zombie(pid) {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Nobody waits for it any more: it has ended all the same.
+    fn is_zombie(pid: i32) -> bool {
+        let state = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        state.rsplit(") ").next().is_none_or(|rest| rest.starts_with('Z'))
+    }
 }

@@ -100,7 +100,8 @@ async fn remove(
     Ok(())
 }
 
-/// A store that does not say so may still refuse.
+/// What cannot be looked at is not removed. A store that says nothing of locks may still refuse; one
+/// that keeps versions would not, so that where locks were asked for it is asked for them.
 async fn must_not_be_locked(
     opened: &Opened,
     backup: &Backup,
@@ -110,13 +111,7 @@ async fn must_not_be_locked(
     let now = opened.store.store_time().unwrap_or(now);
     let artifact = backup.manifest.as_ref().map(Manifest::artifact_key);
     for key in artifact.iter().chain([&backup.manifest_key]) {
-        // Whoever may not look there may still be allowed to remove it, and be refused.
-        let looked = opened.store.head(key).await.ok().flatten();
-        let until = looked.and_then(|info| info.locked_until).filter(|until| *until > now);
-        if until.is_some() {
-            let kind = ErrorKind::Locked { until };
-            return Err(StoreError::new(opened.store.name(), Operation::Delete, key, kind).into());
-        }
+        opened.store.must_not_be_locked(key, now, opened.written.lock.is_some()).await?;
     }
     Ok(())
 }

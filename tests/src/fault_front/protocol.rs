@@ -222,6 +222,8 @@ mod tests {
             ("GET /b?list-type=2&prefix=p%2Fdemo%2F", List, "p/demo/", 0),
             ("GET /b/?uploads&prefix=p", ListUploads, "p", 0),
             ("PUT /b", Other, "", 0),
+            ("GET /b/a?retention&versionId=1", Other, "a", 0),
+            ("GET /b/a?tagging", Other, "a", 0),
         ] {
             assert_eq!(of(Protocol::S3, line, ("a", "b")), (operation, key.into(), part), "{line}");
         }

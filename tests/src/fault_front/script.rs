@@ -76,6 +76,8 @@ pub enum Saying {
     Conflict,
     /// The key is taken.
     Taken,
+    /// The object is kept, against everybody; Amazon's stores say it only when they are asked.
+    Kept,
     /// There is no such object.
     Absent,
     /// There is no such bucket.

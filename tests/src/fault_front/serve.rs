@@ -54,11 +54,14 @@ fn one(
     if is_part {
         let now = shared.parts_now.fetch_add(1, Ordering::SeqCst) + 1;
         shared.parts_max.fetch_max(now, Ordering::SeqCst);
+        let answered = shared.parts_answered.load(Ordering::SeqCst);
+        shared.parts_seen().push((call.part, answered));
     }
     let served = wire::read_request_body(reader, &head)
         .and_then(|body| answer(stream, &Request { head, body }, &call, fault, shared));
     if is_part {
         shared.parts_now.fetch_sub(1, Ordering::SeqCst);
+        shared.parts_answered.fetch_add(1, Ordering::SeqCst);
     }
     served
 }
@@ -137,6 +140,7 @@ fn passed(request: &Request, call: &Call, shared: &Shared) -> io::Result<Respons
         return Ok(known);
     }
     let mut response = wire::exchange(shared.server_port, request)?;
+    shared.hide(&mut response);
     shared.protocol.note(&request.head, &response, &mut shared.sessions());
     if let Some(session) = shared.protocol.session_of(call, &response) {
         response.set("location", &format!("{}{session}", shared.known_as));

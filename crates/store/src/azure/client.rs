@@ -6,7 +6,7 @@ use super::credentials::{Watched, check_key, check_sas};
 use super::customer_key::CustomerKey;
 use super::entra::Chain;
 use super::parts::{BLOCK_BYTES_MAX, BLOCK_BYTES_MIN};
-use super::retry::Patience;
+use super::retry::Attempts;
 use super::sign::{Sign, Signer};
 use super::wire::Wire;
 use crate::clock::StoreClock;
@@ -62,6 +62,9 @@ pub(super) fn check(settings: &AzureSettings) -> Checked<()> {
         let hint = "use an https endpoint, or sas_file or account_key_file";
         return config(said, hint);
     }
+    if settings.customer_key_file.is_some() {
+        Endpoint::must_be_private(settings.endpoint_url.as_ref())?;
+    }
     if settings.encryption_scope.is_some() && settings.customer_key_file.is_some() {
         let said = "an encryption scope and a customer's key exclude each other".to_owned();
         return config(said, "leave out kms_key or customer_key_file");
@@ -87,7 +90,7 @@ pub(super) fn build(settings: &AzureSettings) -> Checked<Built> {
     let (signer, token) = credentials(settings);
     let signer = Arc::new(signer);
     let customer_key = settings.customer_key_file.as_deref().map(CustomerKey::read).transpose()?;
-    let patience = Patience {
+    let attempts = Attempts {
         attempts: settings.attempts,
         timeout: settings.timeout,
         pace: pace.clone(),
@@ -99,12 +102,16 @@ pub(super) fn build(settings: &AzureSettings) -> Checked<Built> {
     if let Some(key) = &customer_key {
         per_call.push(Arc::new(key.clone()));
     }
-    per_call.push(Arc::new(patience));
+    per_call.push(Arc::new(attempts));
     let client_options = ClientOptions {
         per_call_policies: per_call,
         per_try_policies: vec![Arc::new(Sign(signer.clone()))],
         retry: RetryOptions::none(),
-        transport: Some(Transport::new(Arc::new(Wire { client: http, clock: clock.clone() }))),
+        transport: Some(Transport::new(Arc::new(Wire {
+            client: http,
+            clock: clock.clone(),
+            proxy: settings.proxy.clone(),
+        }))),
         ..ClientOptions::default()
     };
     let options = BlobContainerClientOptions { client_options, ..Default::default() };

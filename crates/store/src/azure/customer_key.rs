@@ -1,7 +1,7 @@
 //! A key of the customer's own, with which the store encrypts and which it does not keep: it
 //! travels with every request that reads or writes the content or the properties of a blob.
 //!
-//! Does not: belong to a listing or a deletion, which need none.
+//! Does not: belong to a listing, a deletion or tags, which need none.
 
 use crate::{ErrorKind, Secret};
 use azure_core::http::policies::{Policy, PolicyResult};
@@ -9,6 +9,7 @@ use azure_core::http::{Context, Method, Request};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use sha2::{Digest, Sha256};
+use std::borrow::Cow;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -71,8 +72,10 @@ impl Policy for CustomerKey {
         request: &mut Request,
         next: &[Arc<dyn Policy>],
     ) -> PolicyResult {
-        let is_listing = request.url().query_pairs().any(|(name, _)| name == "restype");
-        if request.method() != Method::Delete && !is_listing {
+        let is_beside =
+            |(name, value): (Cow<'_, str>, Cow<'_, str>)| name == "restype" || value == "tags";
+        let is_about_content = !request.url().query_pairs().any(is_beside);
+        if request.method() != Method::Delete && is_about_content {
             for (name, value) in self.headers() {
                 request.insert_header(name, value.to_owned());
             }

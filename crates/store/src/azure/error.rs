@@ -7,6 +7,7 @@
 //! explain a wrong signature, in which every header stands, a customer's key among them.
 
 use super::Container;
+use crate::clock::skew;
 use crate::error::{causes, innermost, one_line};
 use crate::{Answer, CredentialsProblem, ErrorKind, Keeping};
 use azure_core::Error;
@@ -23,6 +24,8 @@ pub(super) const WRITE: &str =
     "Microsoft.Storage/storageAccounts/blobServices/containers/blobs/write (in a SAS: c and w)";
 pub(super) const DELETE: &str =
     "Microsoft.Storage/storageAccounts/blobServices/containers/blobs/delete (in a SAS: d)";
+pub(super) const READ_TAGS: &str = "Microsoft.Storage/storageAccounts/blobServices/containers/\
+    blobs/tags/read, because of tags (in a SAS: t)";
 const WRITE_TAGGED: &str = "Microsoft.Storage/storageAccounts/blobServices/containers/blobs/write \
     and …/blobs/tags/write, because of tags (in a SAS: c, w and t)";
 const WRITE_LOCKED: &str = "Microsoft.Storage/storageAccounts/blobServices/containers/blobs/write, \
@@ -31,6 +34,8 @@ const WRITE_BOTH: &str = "Microsoft.Storage/storageAccounts/blobServices/contain
     and …/blobs/tags/write, with immutability policies, because of tags and lock (in a SAS: c, w, \
     t and i)";
 
+/// Requests whose date is off by more are refused.
+const SKEW_SECONDS_MAX: u64 = 15 * 60;
 /// How much of an answer is searched for its elements.
 const ANSWER_BYTES_MAX: usize = 16 << 10;
 
@@ -184,7 +189,8 @@ fn by_subject(verb: &'static str, code: &str, answer: Answer) -> ErrorKind {
         Some(403) => ErrorKind::Denied { verb, answer },
         // Somebody holds the blob with a lease.
         Some(409 | 412) if about("Lease") => ErrorKind::Conflict { answer },
-        Some(409) if about("Immutab") => ErrorKind::Denied { verb, answer },
+        // A policy of its own, one of its container's, or a legal hold.
+        Some(409) if about("BlobImmutable") => ErrorKind::Locked { until: None },
         Some(400 | 409) if about("Immutab") => setting(
             "lock",
             &answer,
@@ -246,6 +252,11 @@ fn unauthenticated(answer: &Answer, raw: &RawResponse) -> ErrorKind {
         time_frame(&detail)
     } else if says("token is expired") || says("Lifetime validation failed") {
         CredentialsProblem::Expired
+    } else if let Some(said) =
+        skew(header(raw, "date"), SKEW_SECONDS_MAX).filter(|_| detail.is_empty())
+    {
+        let said = format!("{said} ({answer})");
+        return ErrorKind::Credentials { problem: CredentialsProblem::ClockSkew, said };
     } else {
         let said = answer.to_string();
         return ErrorKind::Credentials { problem: CredentialsProblem::Invalid, said };

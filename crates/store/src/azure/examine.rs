@@ -6,8 +6,9 @@ use super::AzureDestination;
 use super::commit;
 use super::parts::BlockIds;
 use super::upload::stage;
-use crate::{ErrorKind, Examine, Keeping, Operation, Result, Summary};
+use crate::{ErrorKind, Examine, Keeping, ObjectInfo, Operation, Protection, Result, Summary};
 use async_trait::async_trait;
+use azure_storage_blob::models::BlobContainerClientGetPropertiesResultHeaders as _;
 use bytes::Bytes;
 use jiff::Timestamp;
 
@@ -51,5 +52,23 @@ impl Examine for AzureDestination {
         // A refusal has a date as well.
         let _ = self.0.look(Operation::Head, key).await;
         self.0.clock.now()
+    }
+
+    /// Locks of single blobs need support for versions in the container, or in the whole account.
+    async fn protection(&self) -> Protection {
+        let Ok(answer) = self.0.client.get_properties(None).await else {
+            // Not permitted, or not known to the server.
+            return Protection::default();
+        };
+        let enabled = answer.is_immutable_storage_with_versioning_enabled().ok().flatten();
+        Protection { locks: enabled, versions: enabled.filter(|enabled| *enabled) }
+    }
+
+    fn keeps_versions(&self, info: &ObjectInfo) -> Option<bool> {
+        Some(info.version_id.is_some())
+    }
+
+    fn leftover_hint(&self) -> &'static str {
+        "nothing: Azure throws blocks away that nobody commits within a week"
     }
 }

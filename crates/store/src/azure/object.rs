@@ -2,11 +2,17 @@
 
 use super::Container;
 use super::customer_key::CustomerKey;
-use super::error::READ;
-use crate::{AzureSettings, ErrorKind, Keeping, LockMode, ObjectInfo, Operation, Result, Sse};
+use super::error::{READ, READ_TAGS};
+use crate::error::one_line;
+use crate::{
+    AzureSettings, CredentialsProblem, ErrorKind, Keeping, LockMode, ObjectInfo, Operation, Result,
+    Sse,
+};
 use azure_core::http::headers::{HeaderName, Headers};
 use azure_core::time::OffsetDateTime;
+use azure_storage_blob::models::{BlobClientDownloadOptions, HttpRange};
 use jiff::Timestamp;
+use std::collections::BTreeMap;
 
 /// What an encryption scope is called in descriptions.
 const SCOPE: &str = "encryption scope ";
@@ -22,8 +28,69 @@ impl Container {
             }
             Err(e) => match self.kind(&e, READ) {
                 ErrorKind::NotFound => Ok(None),
-                kind => Err(self.error(operation, key, kind)),
+                kind => {
+                    let kind = self.reason(&name, &kind).await.unwrap_or(kind);
+                    Err(self.error(operation, key, kind))
+                }
             },
+        }
+    }
+}
+
+impl Container {
+    /// The tags must be there, which only a question of their own tells; that there are others
+    /// besides is nobody's loss.
+    pub(super) async fn check_tags(
+        &self,
+        name: &str,
+        keeping: &Keeping,
+    ) -> std::result::Result<(), ErrorKind> {
+        if keeping.tags.is_empty() {
+            return Ok(());
+        }
+        let asked = self.client.blob_client(name).get_tags(None).await;
+        let answer = asked.map_err(|e| self.kind(&e, READ_TAGS))?;
+        let found = answer.into_model().map_err(|e| self.kind(&e, READ_TAGS))?;
+        let found: BTreeMap<String, String> = found
+            .blob_tag_set
+            .into_iter()
+            .flatten()
+            .filter_map(|tag| Some((tag.key?, tag.value.unwrap_or_default())))
+            .collect();
+        match keeping.tags.iter().find(|(key, value)| found.get(*key) != Some(value)) {
+            None => Ok(()),
+            Some((key, value)) => {
+                let found = found.get(key).map(|found| format!("{key} = {}", one_line(found)));
+                let found = found.unwrap_or_else(|| "none".to_owned());
+                downgrade("tags", format!("{key} = {value}"), found)
+            }
+        }
+    }
+
+    /// Until when a blob is locked whose removal was refused for it, as far as the store tells.
+    pub(super) async fn locked_until(&self, key: &str, refused: ErrorKind) -> ErrorKind {
+        let ErrorKind::Locked { until: None } = refused else {
+            return refused;
+        };
+        let looked = self.look(Operation::Delete, key).await;
+        let lock = looked.ok().flatten().and_then(|info| info.lock_at(Timestamp::MIN));
+        lock.unwrap_or(refused)
+    }
+
+    /// Why a look was refused. Its answer has no body, so that a key that is wrong, an expired
+    /// signature and a clock that is off all look alike; a read of one byte is told the difference.
+    async fn reason(&self, name: &str, refused: &ErrorKind) -> Option<ErrorKind> {
+        let ErrorKind::Credentials { problem: CredentialsProblem::Invalid, .. } = refused else {
+            return None;
+        };
+        let options = BlobClientDownloadOptions {
+            range: Some(HttpRange::from(0..1_u64)),
+            ..BlobClientDownloadOptions::default()
+        };
+        let refused = self.client.blob_client(name).download(Some(options)).await.err()?;
+        match self.kind(&refused, READ) {
+            kind @ ErrorKind::Credentials { .. } => Some(kind),
+            _ => None,
         }
     }
 }
@@ -65,6 +132,7 @@ fn describe(
         version_id: text(headers, "x-ms-version-id").map(str::to_owned),
         locked_until: date("x-ms-immutability-policy-until-date"),
         lock_mode: text(headers, "x-ms-immutability-policy-mode").and_then(lock_mode),
+        is_held: text(headers, "x-ms-legal-hold") == Some("true"),
     })
 }
 

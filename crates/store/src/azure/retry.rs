@@ -40,14 +40,14 @@ pub(super) struct Moves(pub(super) u64);
 
 /// Tries a request until it is answered or given up.
 #[derive(Debug)]
-pub(super) struct Patience {
+pub(super) struct Attempts {
     pub(super) attempts: u32,
     pub(super) timeout: Duration,
     pub(super) pace: Pace,
     pub(super) signer: Arc<Signer>,
 }
 
-impl Patience {
+impl Attempts {
     fn limit(&self, context: &Context, request: &Request) -> Duration {
         let carried = request.body().len().unwrap_or(0);
         let moved = context.value::<Moves>().map_or(0, |moves| moves.0);
@@ -74,7 +74,7 @@ impl Patience {
 }
 
 #[async_trait::async_trait]
-impl Policy for Patience {
+impl Policy for Attempts {
     async fn send(
         &self,
         context: &Context,

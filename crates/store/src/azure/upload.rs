@@ -11,6 +11,7 @@ use super::commit::{self, Staged, crc_bytes};
 use super::error::WRITE;
 use super::parts::{BLOCKS_MAX, BlockIds, block_bytes};
 use super::{AzureDestination, Container};
+use crate::patience::Patience;
 use crate::summary::Tally;
 use crate::{Acknowledged, ErrorKind, Keeping, Operation, Result, StoreError, Stored, Summary};
 use async_trait::async_trait;
@@ -63,6 +64,10 @@ impl AzureUpload {
         self.container().error(operation, &self.key, kind)
     }
 
+    fn patience(&self) -> Patience {
+        Patience::new(self.container().settings.patience, &self.acknowledged)
+    }
+
     /// Sends a full block, waiting for a free place first.
     async fn send_block(&mut self, body: Bytes) -> Result<()> {
         if self.sent == BLOCKS_MAX {
@@ -81,7 +86,9 @@ impl AzureUpload {
             id: self.ids.id(self.sent),
             acknowledged: self.acknowledged.clone(),
         };
-        self.in_flight.spawn(block.send(body));
+        let patience = self.patience();
+        self.in_flight
+            .spawn(async move { patience.insist_to_the_end(|| block.send(body.clone())).await });
         Ok(())
     }
 
@@ -108,10 +115,11 @@ impl AzureUpload {
         self.tally.check(summary).map_err(|kind| self.error(Operation::Complete, kind))?;
         let rest = std::mem::take(&mut self.filling).freeze();
         if self.sent == 0 {
-            let (length, operation) = (rest.len() as u64, Operation::Complete);
-            let put = commit::put_new(&self.destination, operation, &self.key, rest, &self.keeping);
-            let stored = put.await?;
-            self.acknowledged.add(length);
+            let (destination, key, keeping) = (&self.destination, &self.key, &self.keeping);
+            let operation = Operation::Complete;
+            let put = || commit::put_new(destination, operation, key, rest.clone(), keeping);
+            let stored = self.patience().insist(put).await?;
+            self.acknowledged.add(rest.len() as u64);
             return Ok(stored);
         }
         if !rest.is_empty() {
@@ -126,7 +134,7 @@ impl AzureUpload {
             blocks: self.sent,
             keeping: &self.keeping,
         };
-        staged.complete(summary).await
+        self.patience().insist(|| staged.complete(summary)).await
     }
 }
 
@@ -176,7 +184,8 @@ struct Block {
 }
 
 impl Block {
-    async fn send(self, body: Bytes) -> Result<()> {
+    /// A block that is sent again replaces itself.
+    async fn send(&self, body: Bytes) -> Result<()> {
         let length = body.len() as u64;
         let staged = stage(&self.container, &self.name, &self.id, body).await;
         staged.map_err(|kind| self.container.error(Operation::Write, &self.key, kind))?;

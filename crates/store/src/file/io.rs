@@ -39,6 +39,9 @@ pub(super) async fn blocking<T: Send + 'static>(
 /// Begins the file of `key` below `root`, making its folders.
 pub(super) fn begin(root: &Path, key: &str) -> Outcome<NewFile> {
     let path = root.join(key);
+    // It was there when it was opened: without it the volume is, and what is made in its place is
+    // hidden when it comes back.
+    root.metadata().map_err(|e| local("look at", root, e))?;
     must_be_listed(root, key)?;
     if let Some(folder) = path.parent() {
         durable::create_private_dir(folder).map_err(ErrorKind::Local)?;

@@ -109,3 +109,18 @@ async fn two_names_of_one_directory_are_one_place() {
         assert_eq!(open(&dir.path().join(name)).location(), disk.location(), "{name}");
     }
 }
+
+/// A volume that goes away while the destination is open takes the directory with it.
+#[tokio::test]
+async fn f36_a_directory_that_went_away_is_not_made_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().join("volume/root");
+    let disk = open(&root);
+    std::fs::remove_dir(&root).unwrap();
+    let put = disk.put_new("a/b", Bytes::from_static(b"1"), &Keeping::default()).await;
+    let begun = disk.create("a/c", &Keeping::default(), Acknowledged::default()).await;
+    for error in [put.err().unwrap(), begun.err().unwrap()] {
+        assert!(matches!(error.kind(), ErrorKind::Local(_)), "{error}");
+    }
+    assert!(!root.exists());
+}

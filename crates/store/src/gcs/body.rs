@@ -5,8 +5,8 @@
 //! still to come of a broken stream, by a plain request whose answer has to be exactly that range.
 
 use super::Bucket;
+use super::attempts::Refusal;
 use super::object::LOOK_VERB;
-use super::patience::Refusal;
 use super::request::in_time;
 use crate::error::innermost;
 use crate::{Blocks, ErrorKind, Operation, Result, StoreError};

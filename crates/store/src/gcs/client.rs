@@ -64,6 +64,9 @@ pub(super) fn check(settings: &GcsSettings) -> Result<(), ErrorKind> {
     if settings.timeout < Duration::from_secs(1) {
         return Err(config(format!("timeout is {:?}", settings.timeout), "use a second or more"));
     }
+    if settings.customer_key_file.is_some() {
+        Endpoint::must_be_private(settings.endpoint_url.as_ref())?;
+    }
     if settings.kms_key.is_some() && settings.customer_key_file.is_some() {
         let said = "an object has one key: kms_key or customer_key_file".to_owned();
         return Err(config(said, "leave one of them out"));

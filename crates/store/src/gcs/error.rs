@@ -4,11 +4,13 @@
 //! the words that Google uses. What is left is `Rejected`.
 
 use super::Bucket;
-use super::patience::{Again, Refusal};
+use super::attempts::{Again, Refusal};
 use super::request::Reply;
+use crate::clock::skew;
 use crate::error::{innermost, one_line};
 use crate::{Answer, CredentialsProblem, ErrorKind};
 use google_cloud_storage::Error as SdkError;
+use jiff::Timestamp;
 use serde::Deserialize;
 use std::time::Duration;
 
@@ -22,6 +24,15 @@ const PERMISSIONS: [&str; 5] = [
 ];
 /// Reasons of a 403 that pass.
 const THROTTLED: [&str; 3] = ["rateLimitExceeded", "userRateLimitExceeded", "quotaExceeded"];
+
+/// Reasons of a 403 that mean the object, and not who asks.
+const LOCKED: [&str; 2] = ["retentionPolicyNotMet", "objectUnderActiveHold"];
+/// The same in words, which is all that Google's own client passes on.
+const KEPT: [&str; 3] =
+    ["retention policy or object retention", "temporary hold", "event-based hold"];
+
+/// Clocks further apart than this explain a token that is refused.
+const SKEW_SECONDS_MAX: u64 = 5 * 60;
 
 /// Google's document about a refusal.
 #[derive(Deserialize)]
@@ -59,7 +70,8 @@ impl Bucket {
             request_id: reply.header("x-guploader-uploadid").map(one_line),
         };
         let after = reply.header("retry-after").and_then(|text| text.parse().ok());
-        self.judged(verb, answer, after)
+        let refusal = self.judged(verb, answer, after);
+        explained(refusal, reply.header("date"))
     }
 
     /// The same of an error of Google's own client.
@@ -79,7 +91,7 @@ impl Bucket {
             request_id: header("x-guploader-uploadid").map(one_line),
         };
         let after = header("retry-after").and_then(|text| text.parse().ok());
-        self.judged(verb, answer, after)
+        explained(self.judged(verb, answer, after), header("date"))
     }
 
     /// Where an object need not be there, what is not found is the bucket.
@@ -119,6 +131,9 @@ impl Bucket {
                 ErrorKind::Credentials { problem, said: answer.to_string() }
             }
             403 if THROTTLED.contains(&code) => transient(&answer),
+            403 if LOCKED.contains(&code) || says(&KEPT) => {
+                ErrorKind::Locked { until: answer.message.as_deref().and_then(end_of_lock) }
+            }
             403 => {
                 let message = answer.message.as_deref().unwrap_or_default();
                 let named = PERMISSIONS.into_iter().find(|name| message.contains(name));
@@ -141,6 +156,26 @@ impl Bucket {
             _ => ErrorKind::Rejected { answer },
         }
     }
+}
+
+/// A service account signs its tokens by itself, for an hour from now. Of one that is refused for its
+/// time Google only says that it is not good, but it says what time it is.
+fn explained(refusal: Refusal, date: Option<&str>) -> Refusal {
+    match &refusal.kind {
+        ErrorKind::Credentials { problem: INVALID | CredentialsProblem::Expired, said } => {
+            let Some(clocks) = skew(date, SKEW_SECONDS_MAX) else { return refusal };
+            let said = format!("{clocks} ({said})");
+            let kind = ErrorKind::Credentials { problem: CredentialsProblem::ClockSkew, said };
+            Refusal { kind, ..refusal }
+        }
+        _ => refusal,
+    }
+}
+
+/// "… cannot be deleted or overwritten until 2026-12-01T00:00:00.000-08:00."
+fn end_of_lock(message: &str) -> Option<Timestamp> {
+    let (_, time) = message.rsplit_once(" until ")?;
+    time.split_whitespace().next()?.trim_end_matches('.').parse().ok()
 }
 
 const INVALID: CredentialsProblem = CredentialsProblem::Invalid;
@@ -230,4 +265,26 @@ pub(super) fn credentials(e: &(dyn std::error::Error + 'static)) -> ErrorKind {
 fn told(e: &google_cloud_auth::errors::CredentialsError) -> String {
     let (own, last) = (one_line(&e.to_string()), innermost(e));
     if own.contains(&last) { own } else { format!("{own}: {last}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// In the words of Google's token server, where a library passes them on.
+    #[test]
+    fn f40_f29_what_a_token_server_refuses_is_told_apart() {
+        for (words, problem) in [
+            (
+                "Token must be short-lived and in a reasonable timeframe",
+                CredentialsProblem::ClockSkew,
+            ),
+            ("Token has been expired or revoked.", CredentialsProblem::Expired),
+            ("Invalid JWT Signature.", INVALID),
+        ] {
+            let kind = credentials(&std::io::Error::other(format!("invalid_grant: {words}")));
+            let is_it = matches!(kind, ErrorKind::Credentials { problem: p, .. } if p == problem);
+            assert!(is_it, "{words}");
+        }
+    }
 }

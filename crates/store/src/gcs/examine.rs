@@ -4,11 +4,33 @@
 
 use super::GcsDestination;
 use super::object::DELETE_VERB;
+use super::request::Purpose;
 use super::session::Session;
-use crate::{ErrorKind, Examine, Keeping, Operation, Result, Summary};
+use crate::{ErrorKind, Examine, Keeping, Operation, Protection, Result, Summary};
 use async_trait::async_trait;
 use bytes::Bytes;
 use jiff::Timestamp;
+use serde::Deserialize;
+
+/// Google's document of a bucket, as far as it is of use here. What is not in it is off.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Told {
+    versioning: Option<Versioning>,
+    object_retention: Option<ObjectRetention>,
+}
+
+#[derive(Deserialize)]
+struct Versioning {
+    #[serde(default)]
+    enabled: bool,
+}
+
+#[derive(Deserialize)]
+struct ObjectRetention {
+    #[serde(default)]
+    mode: String,
+}
 
 #[async_trait]
 impl Examine for GcsDestination {
@@ -48,5 +70,24 @@ impl Examine for GcsDestination {
         // A refusal has a date as well.
         let _ = self.0.resource(&name).await;
         self.0.clock.now()
+    }
+
+    async fn protection(&self) -> Protection {
+        const LOOK: Purpose =
+            Purpose { place: "store.bucket.looking", verb: "storage.buckets.get" };
+        let fields = [("fields", "versioning,objectRetention")];
+        let request = || self.0.http.get(self.0.bucket_url()).query(&fields);
+        let asked = self.0.ask(LOOK, 0, request).await;
+        let Some(told) = asked.ok().and_then(|reply| reply.json::<Told>().ok()) else {
+            // Most roles may not look at the bucket.
+            return Protection::default();
+        };
+        let locks = told.object_retention.is_some_and(|retention| retention.mode == "Enabled");
+        let versions = told.versioning.is_some_and(|versioning| versioning.enabled);
+        Protection { locks: Some(locks), versions: Some(versions) }
+    }
+
+    fn leftover_hint(&self) -> &'static str {
+        "grant storage.objects.create; what is left costs nothing and ends within a week"
     }
 }

@@ -4,8 +4,8 @@
 //! a name or outside the prefix, more objects or pages than fit.
 
 use super::Bucket;
+use super::attempts::Refusal;
 use super::object::Resource;
-use super::patience::Refusal;
 use super::request::Purpose;
 use crate::error::one_line;
 use crate::{ErrorKind, ObjectInfo, Operation, Result};

@@ -1,7 +1,7 @@
 //! What Google says of an object, and what it must say.
 
 use super::Bucket;
-use super::patience::Refusal;
+use super::attempts::Refusal;
 use super::request::Purpose;
 use crate::{ErrorKind, GcsSettings, Keeping, LockMode, ObjectInfo, Operation, Result, Sse};
 use base64::Engine as _;
@@ -32,6 +32,8 @@ pub(super) struct Resource {
     customer_encryption: Option<CustomerEncryption>,
     retention: Option<Retention>,
     retention_expiration_time: Option<String>,
+    temporary_hold: bool,
+    event_based_hold: bool,
     metadata: BTreeMap<String, String>,
 }
 
@@ -98,6 +100,16 @@ impl Bucket {
         described.map_err(|kind| self.error(operation, key, kind))
     }
 
+    /// Until when an object is locked whose removal was refused for it, as far as the store tells.
+    pub(super) async fn locked_until(&self, name: &str, refused: ErrorKind) -> ErrorKind {
+        let ErrorKind::Locked { until: None } = refused else {
+            return refused;
+        };
+        let looked = self.resource(name).await.ok().flatten();
+        let described = looked.and_then(|resource| self.describe("", &resource).ok());
+        described.and_then(|info| info.lock_at(Timestamp::MIN)).unwrap_or(refused)
+    }
+
     /// Whether the object has the metadata that was asked for, which no description of ours has
     /// room for.
     pub(super) async fn check_tags(
@@ -143,6 +155,7 @@ impl Bucket {
                 Some("Unlocked") => Some(LockMode::Governance),
                 _ => None,
             }),
+            is_held: resource.temporary_hold || resource.event_based_hold,
         })
     }
 

@@ -5,7 +5,7 @@
 //! Does not: know what the answers mean beyond success and refusal.
 
 use super::Bucket;
-use super::patience::{Patience, Refusal};
+use super::attempts::{Attempts, Refusal};
 use crate::ErrorKind;
 use crate::http::failure;
 use bytes::{Bytes, BytesMut};
@@ -65,6 +65,10 @@ impl Bucket {
         self.address(["storage", "v1", "b", &self.settings.bucket, "o"])
     }
 
+    pub(super) fn bucket_url(&self) -> Url {
+        self.address(["storage", "v1", "b", &self.settings.bucket])
+    }
+
     pub(super) fn upload_url(&self) -> Url {
         self.address(["upload", "storage", "v1", "b", &self.settings.bucket, "o"])
     }
@@ -100,13 +104,13 @@ impl Bucket {
     where
         F: Future<Output = Result<T, Refusal>>,
     {
-        let mut patience = Patience::new(self.settings.attempts, limit);
+        let mut attempts = Attempts::new(self.settings.attempts, limit);
         loop {
             let refusal = match attempt().await {
                 Ok(answer) => return Ok(answer),
                 Err(refusal) => refusal,
             };
-            match patience.next(refusal.again, &self.identity) {
+            match attempts.next(refusal.again, &self.identity) {
                 Some(pause) => tokio::time::sleep(pause).await,
                 None => return Err(refusal.kind),
             }
@@ -141,7 +145,7 @@ impl Bucket {
         let credentials = self.identity.headers().await.map_err(Refusal::of)?;
         failpoint::pass(place);
         let sent = request.headers(credentials).send().await;
-        let response = sent.map_err(|e| Refusal::of(failure(&e)))?;
+        let response = sent.map_err(|e| self.broken(&e))?;
         // The store has acted, and nobody here knows yet.
         failpoint::pass("store.answered");
         let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
@@ -149,11 +153,15 @@ impl Bucket {
         Ok(response)
     }
 
+    fn broken(&self, e: &reqwest::Error) -> Refusal {
+        Refusal::of(failure(e, self.settings.proxy.as_ref()))
+    }
+
     /// The rest of an answer.
     pub(super) async fn whole(&self, mut response: Response) -> Result<Reply, Refusal> {
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let mut body = BytesMut::new();
-        while let Some(piece) = response.chunk().await.map_err(|e| Refusal::of(failure(&e)))? {
+        while let Some(piece) = response.chunk().await.map_err(|e| self.broken(&e))? {
             if body.len() + piece.len() > ANSWER_BYTES_MAX {
                 let kind = ErrorKind::TooLarge { bytes_max: ANSWER_BYTES_MAX as u64 };
                 return Err(Refusal::of(kind));

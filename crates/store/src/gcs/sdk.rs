@@ -7,7 +7,7 @@
 //! Does not: retry or resume; both are done by us, within our limits.
 
 use super::Bucket;
-use super::patience::Refusal;
+use super::attempts::Refusal;
 use super::request::in_time;
 use google_cloud_auth::credentials::anonymous;
 use google_cloud_gax::retry_policy::NeverRetry;

@@ -10,9 +10,9 @@
 //! nobody sends us elsewhere.
 
 use super::Bucket;
+use super::attempts::{Attempts, Refusal};
 use super::insert::CREATE_VERB;
 use super::object::{Resource, encode_crc};
-use super::patience::{Again, Patience, Refusal};
 use super::request::{Purpose, Reply};
 use crate::{Answer, ErrorKind, Keeping};
 use bytes::Bytes;
@@ -66,12 +66,17 @@ impl Session {
         Ok(Session { bucket, url })
     }
 
-    /// Sends a chunk until the store has it. The answer to the last one describes the object.
-    pub(super) async fn deliver(&self, chunk: &Chunk) -> Result<Option<Resource>, ErrorKind> {
+    /// Sends a chunk until the store has it. The answer to the last one describes the object. Of a
+    /// chunk that was sent before, the store is asked first how much it has.
+    pub(super) async fn deliver(
+        &self,
+        chunk: &Chunk,
+        was_sent: bool,
+    ) -> Result<Option<Resource>, ErrorKind> {
         let end = chunk.at + chunk.bytes.len() as u64;
         let limit = self.bucket.limit(chunk.bytes.len());
-        let mut patience = Patience::new(self.bucket.settings.attempts, limit);
-        let (mut has, mut in_doubt) = (chunk.at, false);
+        let mut attempts = Attempts::new(self.bucket.settings.attempts, limit);
+        let (mut has, mut in_doubt) = (chunk.at, was_sent);
         loop {
             let outcome = match in_doubt {
                 true => self.query(chunk, limit).await,
@@ -88,7 +93,7 @@ impl Session {
                 Ok(Progress::Some(now)) if now == end && chunk.whole.is_none() => return Ok(None),
                 Ok(Progress::Some(now)) if now > has || in_doubt => {
                     if now > has {
-                        patience.refill();
+                        attempts.refill();
                     }
                     (has, in_doubt) = (now, false);
                     continue;
@@ -96,7 +101,7 @@ impl Session {
                 Ok(Progress::Some(_)) => Refusal::passing("the store took nothing of the chunk"),
                 Err(refusal) => refusal,
             };
-            match patience.next(refusal.again, &self.bucket.identity) {
+            match attempts.next(refusal.again, &self.bucket.identity) {
                 Some(pause) => tokio::time::sleep(pause).await,
                 None => return Err(refusal.kind),
             }
@@ -144,8 +149,9 @@ impl Session {
         let reply = match self.bucket.once(purpose, limit, request).await {
             Ok(reply) => reply,
             Err(Refusal { kind: ErrorKind::NotFound, .. }) => {
-                let said = "the store no longer knows the upload".to_owned();
-                return Err(Refusal { kind: ErrorKind::Transient { said }, again: Again::Never });
+                let message = Some("the store no longer knows the upload".to_owned());
+                let answer = Answer { status: Some(404), message, ..Answer::default() };
+                return Err(Refusal::of(ErrorKind::Rejected { answer }));
             }
             Err(refusal) => return Err(refusal),
         };

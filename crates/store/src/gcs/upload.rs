@@ -10,11 +10,13 @@ use super::insert::{self, Made};
 use super::session::{Chunk, Session};
 use super::{Bucket, GcsDestination};
 use crate::create_only::CreateOnly;
+use crate::patience::Patience;
 use crate::summary::Tally;
 use crate::{Acknowledged, ErrorKind, Keeping, Operation, Result, StoreError, Stored, Summary};
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 use tokio::task::JoinSet;
 
@@ -34,7 +36,7 @@ pub(super) struct GcsUpload {
     /// How much was given to the session.
     sent: u64,
     /// The one chunk that is on its way.
-    in_flight: JoinSet<std::result::Result<(), ErrorKind>>,
+    in_flight: JoinSet<Result<()>>,
 }
 
 impl GcsUpload {
@@ -69,14 +71,21 @@ impl GcsUpload {
         self.bucket().error(operation, &self.key, kind)
     }
 
+    fn patience(&self) -> Patience {
+        Patience::new(self.bucket().settings.patience, &self.acknowledged)
+    }
+
     /// The session, which is begun when it is first needed. A call that is cancelled meanwhile may
     /// leave one behind: invisible, free of charge, and gone after a week.
     async fn session(&mut self) -> Result<Arc<Session>> {
         if let Some(session) = &self.session {
             return Ok(session.clone());
         }
-        let begun = Session::begin(self.bucket().clone(), &self.name, &self.keeping).await;
-        let session = Arc::new(begun.map_err(|kind| self.error(Operation::Write, kind))?);
+        let begin = async || {
+            let begun = Session::begin(self.bucket().clone(), &self.name, &self.keeping).await;
+            begun.map_err(|kind| self.error(Operation::Write, kind))
+        };
+        let session = Arc::new(self.patience().insist(begin).await?);
         self.session = Some(session.clone());
         Ok(session)
     }
@@ -87,9 +96,15 @@ impl GcsUpload {
         let session = self.session().await?;
         let chunk = Chunk { at: self.sent, bytes, whole: None };
         self.sent += chunk.bytes.len() as u64;
-        let acknowledged = self.acknowledged.clone();
+        let (acknowledged, patience) = (self.acknowledged.clone(), self.patience());
+        let (bucket, key) = (self.bucket().clone(), self.key.clone());
         self.in_flight.spawn(async move {
-            session.deliver(&chunk).await?;
+            let was_sent = AtomicBool::new(false);
+            let deliver = async || {
+                let delivered = session.deliver(&chunk, was_sent.swap(true, Relaxed)).await;
+                delivered.map_err(|kind| bucket.error(Operation::Write, &key, kind))
+            };
+            patience.insist_to_the_end(deliver).await?;
             acknowledged.add(chunk.bytes.len() as u64);
             Ok(())
         });
@@ -102,10 +117,10 @@ impl GcsUpload {
                 Ok(panic) => std::panic::resume_unwind(panic),
                 Err(_) => {
                     let said = "the program is shutting down".to_owned();
-                    Err(ErrorKind::Transient { said })
+                    Err(self.error(Operation::Write, ErrorKind::Transient { said }))
                 }
             });
-            delivered.map_err(|kind| self.error(Operation::Write, kind))?;
+            delivered?;
         }
         Ok(())
     }
@@ -116,8 +131,10 @@ impl GcsUpload {
         let length = rest.len() as u64;
         let stored = match self.session.clone() {
             None => {
-                let (operation, key) = (Operation::Complete, self.key.as_str());
-                insert::put_new(&self.destination, operation, key, rest, &self.keeping).await?
+                let (destination, key, keeping) = (&self.destination, &self.key, &self.keeping);
+                let operation = Operation::Complete;
+                let put = || insert::put_new(destination, operation, key, rest.clone(), keeping);
+                self.patience().insist(put).await?
             }
             Some(session) => {
                 self.arrived().await?;
@@ -134,14 +151,14 @@ impl GcsUpload {
         let chunk = Chunk { at: self.sent, bytes, whole };
         let (operation, key) = (Operation::Complete, self.key.as_str());
         let create = CreateOnly { destination: &self.destination, operation, key, wanted };
-        let made = Made::default();
-        let attempt = async || match session.deliver(&chunk).await? {
+        let (made, was_sent) = (Made::default(), AtomicBool::new(false));
+        let attempt = async || match session.deliver(&chunk, was_sent.swap(true, Relaxed)).await? {
             Some(resource) => made.note(resource, wanted),
             None => {
                 Err(ErrorKind::Transient { said: "the store did not finish the upload".into() })
             }
         };
-        let stored = create.write(attempt).await?;
+        let stored = self.patience().insist(|| create.write(&attempt)).await?;
         made.confirm(self.bucket(), operation, key, &self.name, wanted).await.map(|()| stored)
     }
 

@@ -46,7 +46,7 @@ impl Bucket {
             .set_object_lock_retain_until_date(keep::locked_until(keeping))
             .set_tagging(keep::tagging(keeping));
         let answer = request.customize().config_override(self.limits(0)).send().await;
-        let begun = answer.map_err(|e| self.kind(&e, "s3:PutObject"))?;
+        let begun = answer.map_err(|e| self.kind(&e, keep::put_verb(keeping)))?;
         let said = "the store named no upload id".to_owned();
         begun.upload_id.ok_or(ErrorKind::Transient { said })
     }

@@ -4,7 +4,7 @@
 
 use super::credentials::{FromFile, explicit};
 use super::customer::CustomerKey;
-use super::retry::Patience;
+use super::retry::Classifier;
 use crate::clock::StoreClock;
 use crate::http::certificates;
 use crate::pace::Pace;
@@ -85,9 +85,9 @@ pub(super) async fn build(
     let retries =
         RetryConfig::standard().with_max_attempts(settings.attempts).with_max_backoff(BACKOFF_MAX);
     let (pace, clock) = (Pace::new(settings.parts_in_flight), StoreClock::default());
-    let patience = Patience { pace: pace.clone(), credentials: file };
+    let classifier = Classifier { pace: pace.clone(), credentials: file };
     let mut builder = aws_sdk_s3::config::Builder::from(&shared)
-        .retry_classifier(patience)
+        .retry_classifier(classifier)
         .interceptor(clock.clone())
         .force_path_style(settings.path_style)
         .retry_config(retries)

@@ -60,7 +60,7 @@ pub(super) async fn put(
         Checksum::None => request,
     };
     let answer = request.customize().config_override(limits).send().await;
-    let put = answer.map_err(|e| bucket.kind(&e, "s3:PutObject"))?;
+    let put = answer.map_err(|e| bucket.kind(&e, keep::put_verb(keeping)))?;
     let (etag, version_id) = (put.e_tag, put.version_id);
     Ok(Stored { bytes: wanted.bytes, etag, version_id, existed: false })
 }

@@ -2,20 +2,23 @@
 //!
 //! A file of temporary credentials is renewed by somebody else while a run lasts. It is read when
 //! it is first needed and again when the store says that the token has expired and the file has
-//! changed since; an unchanged file means that the credentials really have expired.
+//! changed since; an unchanged file means that the credentials really have expired. That is so
+//! whoever names the file: the settings, the environment, or nobody, where it lies in its usual place.
 //!
-//! Does not: speak to any credential service but through the SDK's own profile provider, and
-//! never shows what it holds.
+//! Does not: speak to any credential service but through the SDK's own providers, and never shows what
+//! it holds.
 
 use crate::{S3Settings, StaticCredentials};
+use aws_config::default_provider::credentials::DefaultCredentialsChain;
 use aws_config::profile::ProfileFileCredentialsProvider;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, future};
 use aws_runtime::env_config::file::{EnvConfigFileKind, EnvConfigFiles};
 use sha2::{Digest, Sha256};
+use std::ffi::OsString;
 use std::io::Read;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -38,9 +41,42 @@ pub(super) fn explicit(credentials: &StaticCredentials) -> Credentials {
 /// every destination.
 #[derive(Debug)]
 pub(super) struct FromFile {
-    profile: Option<String>,
-    file: Option<PathBuf>,
+    source: Source,
+    /// The file that is read, whoever names it.
+    watched: Option<PathBuf>,
     state: Mutex<State>,
+}
+
+#[derive(Debug)]
+enum Source {
+    /// The settings name a profile, a file, or both.
+    Named { profile: Option<String>, file: Option<PathBuf> },
+    /// The settings name nothing, and the environment names a file: the SDK's own chain, which finds
+    /// it there.
+    Chain,
+}
+
+/// A variable of the environment.
+type Variable<'a> = &'a dyn Fn(&str) -> Option<OsString>;
+
+/// Names the file of credentials, instead of the one below the home directory.
+const FILE: &str = "AWS_SHARED_CREDENTIALS_FILE";
+/// Where it is otherwise.
+const FILE_AT_HOME: &str = ".aws/credentials";
+/// With it the SDK's chain never comes to a file.
+const KEY: &str = "AWS_ACCESS_KEY_ID";
+
+/// The file in which the SDK looks.
+fn shared_file(variable: Variable<'_>) -> Option<PathBuf> {
+    let home = || variable("HOME").map(PathBuf::from);
+    let Some(named) = variable(FILE).filter(|name| !name.is_empty()) else {
+        return Some(home()?.join(FILE_AT_HOME));
+    };
+    let named = PathBuf::from(named);
+    match named.strip_prefix("~") {
+        Ok(below) => Some(home()?.join(below)),
+        Err(_) => Some(named),
+    }
 }
 
 #[derive(Debug, Default)]
@@ -53,11 +89,21 @@ struct State {
 }
 
 impl FromFile {
-    /// For settings that name a profile or a file.
+    /// For settings that name a profile or a file, or an environment that names a file.
     pub(super) fn new(settings: &S3Settings) -> Option<Self> {
+        FromFile::within(settings, &|name| std::env::var_os(name))
+    }
+
+    fn within(settings: &S3Settings, variable: Variable<'_>) -> Option<Self> {
         let (profile, file) = (settings.profile.clone(), settings.credentials_file.clone());
-        let is_named = profile.is_some() || file.is_some();
-        is_named.then(|| FromFile { profile, file, state: Mutex::default() })
+        let watched = file.clone().or_else(|| shared_file(variable));
+        let is_set = |name: &str| variable(name).is_some_and(|value| !value.is_empty());
+        let source = match profile.is_some() || file.is_some() {
+            true => Source::Named { profile, file },
+            false if is_set(FILE) && !is_set(KEY) => Source::Chain,
+            false => return None,
+        };
+        Some(FromFile { source, watched, state: Mutex::default() })
     }
 
     /// Whether other credentials than those of a refused request may be had by asking again.
@@ -78,7 +124,7 @@ impl FromFile {
 
     /// `None` when there is no file of ours, or it cannot be read at this moment.
     fn print(&self) -> Option<[u8; 32]> {
-        let file = std::fs::File::open(self.file.as_ref()?).ok()?;
+        let file = std::fs::File::open(self.watched.as_ref()?).ok()?;
         let mut bytes = Vec::new();
         file.take(FILE_BYTES_MAX).read_to_end(&mut bytes).ok()?;
         Some(Sha256::digest(bytes).into())
@@ -100,26 +146,37 @@ impl FromFile {
         }
         // Looked at before it is read: a change in between is then seen as one later.
         let print = self.print();
-        let read = self.provider().provide_credentials().await?;
+        let read = self.read().await?;
         let mut state = self.state();
         (state.kept, state.print) = (Some(read.clone()), print);
         Ok(read)
     }
 
-    /// A new one each time, because it reads its files only once.
-    fn provider(&self) -> ProfileFileCredentialsProvider {
-        let mut builder = ProfileFileCredentialsProvider::builder();
-        if let Some(profile) = &self.profile {
-            builder = builder.profile_name(profile);
+    /// With a new provider each time, because each reads its files only once.
+    async fn read(&self) -> Result<Credentials, CredentialsError> {
+        match &self.source {
+            Source::Named { profile, file } => {
+                profile_provider(profile.as_deref(), file.as_deref()).provide_credentials().await
+            }
+            Source::Chain => {
+                DefaultCredentialsChain::builder().build().await.provide_credentials().await
+            }
         }
-        if let Some(file) = &self.file {
-            let files = EnvConfigFiles::builder()
-                .include_default_config_file(true)
-                .with_file(EnvConfigFileKind::Credentials, file);
-            builder = builder.profile_files(files.build());
-        }
-        builder.build()
     }
+}
+
+fn profile_provider(profile: Option<&str>, file: Option<&Path>) -> ProfileFileCredentialsProvider {
+    let mut builder = ProfileFileCredentialsProvider::builder();
+    if let Some(profile) = profile {
+        builder = builder.profile_name(profile);
+    }
+    if let Some(file) = file {
+        let files = EnvConfigFiles::builder()
+            .include_default_config_file(true)
+            .with_file(EnvConfigFileKind::Credentials, file);
+        builder = builder.profile_files(files.build());
+    }
+    builder.build()
 }
 
 impl ProvideCredentials for FromFile {
@@ -147,9 +204,9 @@ mod tests {
         let path = dir.path().join("aws");
         durable::write_new(&path, text("one").as_bytes()).unwrap();
         let mut settings = S3Settings::new("x", "y");
-        assert!(FromFile::new(&settings).is_none());
+        assert!(FromFile::within(&settings, &|_| None).is_none());
         settings.credentials_file = Some(path.clone());
-        let file = FromFile::new(&settings).unwrap();
+        let file = FromFile::within(&settings, &|_| None).unwrap();
         assert!(!file.is_renewed(), "nothing was read yet");
         assert_eq!(file.current().await.unwrap().session_token(), Some("one"));
         assert!(!file.is_renewed());
@@ -161,5 +218,48 @@ mod tests {
         durable::remove_file(&path).unwrap();
         assert_eq!(file.current().await.unwrap().session_token(), Some("two"));
         assert!(!format!("{file:?}").contains("two"), "{file:?}");
+    }
+
+    /// Whoever names the file, and if nobody does: it is the one that is watched.
+    #[test]
+    fn f29_a_file_that_the_environment_names_is_watched_as_well() {
+        let dir = tempfile::tempdir().unwrap();
+        let at_home = dir.path().join(".aws/credentials");
+        let named = dir.path().join("named");
+        durable::create_private_dir(at_home.parent().unwrap()).unwrap();
+        let home = ("HOME", dir.path().as_os_str().to_owned());
+        let variable = ("AWS_SHARED_CREDENTIALS_FILE", named.as_os_str().to_owned());
+        let tilde = ("AWS_SHARED_CREDENTIALS_FILE", OsString::from("~/named"));
+        let key = ("AWS_ACCESS_KEY_ID", OsString::from("AKIA"));
+        let mut profile = S3Settings::new("x", "y");
+        profile.profile = Some("backups".into());
+        let plain = S3Settings::new("x", "y");
+        for (settings, environment, watched) in [
+            (&profile, vec![home.clone()], Some(&at_home)),
+            (&profile, vec![home.clone(), variable.clone(), key.clone()], Some(&named)),
+            (&plain, vec![home.clone(), variable.clone()], Some(&named)),
+            (&plain, vec![home.clone(), tilde], Some(&named)),
+            // The key in the environment goes before any file.
+            (&plain, vec![home.clone(), variable, key], None),
+            (&plain, vec![home], None),
+        ] {
+            let get = |name: &str| {
+                let found = environment.iter().find(|(known, _)| *known == name);
+                found.map(|(_, value)| value.clone())
+            };
+            let found = FromFile::within(settings, &get);
+            let file = found.as_ref().and_then(|found| found.watched.as_ref());
+            assert_eq!(file, watched, "{environment:?}");
+            let (Some(found), Some(path)) = (&found, watched) else { continue };
+            durable::replace(path, text("one").as_bytes()).unwrap();
+            *found.state() = State {
+                kept: Some(Credentials::new("A", "S", Some("one".into()), None, "test")),
+                print: found.print(),
+                renewed: None,
+            };
+            assert!(!found.is_renewed());
+            durable::replace(path, text("two").as_bytes()).unwrap();
+            assert!(found.is_renewed(), "{environment:?}");
+        }
     }
 }

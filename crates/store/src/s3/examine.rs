@@ -72,6 +72,10 @@ impl Examine for S3Destination {
         let (locks, versions) = tokio::join!(self.0.has_locks(), self.0.has_versions());
         Protection { locks, versions }
     }
+
+    fn leftover_hint(&self) -> &'static str {
+        "grant s3:AbortMultipartUpload, or let a lifecycle rule abort unfinished uploads"
+    }
 }
 
 impl Bucket {

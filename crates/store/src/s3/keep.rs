@@ -36,6 +36,16 @@ pub(super) fn tagging(keeping: &Keeping) -> Option<String> {
     Some(Serializer::new(String::new()).extend_pairs(&keeping.tags).finish())
 }
 
+/// What a write needs that asks for them. The store does not say which of them it misses.
+pub(super) fn put_verb(keeping: &Keeping) -> &'static str {
+    match (keeping.lock.is_some(), !keeping.tags.is_empty()) {
+        (false, false) => "s3:PutObject",
+        (true, false) => "s3:PutObject (or s3:PutObjectRetention, for the lock)",
+        (false, true) => "s3:PutObject (or s3:PutObjectTagging, for the tags)",
+        (true, true) => "s3:PutObject (or s3:PutObjectRetention or s3:PutObjectTagging)",
+    }
+}
+
 fn date(time: Timestamp) -> DateTime {
     DateTime::from_secs_and_nanos(
         time.as_second(),
@@ -91,7 +101,7 @@ impl Bucket {
             return Ok(info);
         };
         // HEAD is silent about locks to those who may not see them.
-        let info = self.ask_lock(info).await?;
+        let info = self.ask_lock(Operation::ReadBack, info).await?;
         if check_lock(keeping, &info).is_ok() {
             return Ok(info);
         }
@@ -99,7 +109,10 @@ impl Bucket {
             return Err(self.error(Operation::ReadBack, &info.key, kind));
         }
         let info = self.look(Operation::ReadBack, &info.key).await?.unwrap_or(info);
-        if check_lock(keeping, &info).is_ok() { Ok(info) } else { self.ask_lock(info).await }
+        match check_lock(keeping, &info) {
+            Ok(()) => Ok(info),
+            Err(_) => self.ask_lock(Operation::ReadBack, info).await,
+        }
     }
 
     /// Whatever else goes wrong here shows in what the object says of itself afterwards.
@@ -123,7 +136,7 @@ impl Bucket {
     }
 
     /// What the store says of the lock when it is asked for nothing else.
-    async fn ask_lock(&self, info: ObjectInfo) -> Result<ObjectInfo> {
+    async fn ask_lock(&self, operation: Operation, info: ObjectInfo) -> Result<ObjectInfo> {
         let request = self
             .client
             .get_object_retention()
@@ -136,7 +149,13 @@ impl Bucket {
             Ok(answer) => answer.retention,
             Err(e) => match self.kind(&e, "s3:GetObjectRetention") {
                 kind @ ErrorKind::Denied { .. } => {
-                    return Err(self.error(Operation::ReadBack, &info.key, kind));
+                    return Err(self.error(operation, &info.key, kind));
+                }
+                // Before a removal, no answer is not the answer that there is no lock.
+                kind @ (ErrorKind::Credentials { .. } | ErrorKind::Transient { .. })
+                    if operation == Operation::Delete =>
+                {
+                    return Err(self.error(operation, &info.key, kind));
                 }
                 // An object without a lock, a bucket without locks, a server that does not know them:
                 // what HEAD said stands.
@@ -153,6 +172,21 @@ impl Bucket {
         Ok(ObjectInfo { lock_mode, locked_until, ..info })
     }
 
+    /// As [`crate::Destination::must_not_be_locked`].
+    pub(super) async fn must_not_be_locked(
+        &self,
+        key: &str,
+        now: Timestamp,
+        expected: bool,
+    ) -> Result<()> {
+        let Some(info) = self.look(Operation::Delete, key).await? else { return Ok(()) };
+        let info = match expected && info.lock_at(now).is_none() {
+            true => self.ask_lock(Operation::Delete, info).await?,
+            false => info,
+        };
+        info.lock_at(now).map_or(Ok(()), |kind| Err(self.error(Operation::Delete, key, kind)))
+    }
+
     /// A refusal to delete may mean the object and not the permission.
     pub(super) async fn why_not_deleted(&self, key: &str, refused: ErrorKind) -> ErrorKind {
         let looked = match &refused {
@@ -161,13 +195,8 @@ impl Bucket {
             }
             _ => return refused,
         };
-        let until = looked.ok().flatten().and_then(|info| info.locked_until);
-        match until {
-            Some(until) if self.clock.now().is_none_or(|now| now < until) => {
-                ErrorKind::Locked { until: Some(until) }
-            }
-            _ => refused,
-        }
+        let now = self.clock.now().unwrap_or(Timestamp::MIN);
+        looked.ok().flatten().and_then(|info| info.lock_at(now)).unwrap_or(refused)
     }
 
     /// The tags must be there; that there are others besides is nobody's loss.
@@ -189,7 +218,12 @@ impl Bucket {
                 answer.tag_set.into_iter().map(|Tag { key, value, .. }| (key, value)).collect()
             }
             Err(e) if e.code() == Some("NoSuchTagSet") => BTreeMap::new(),
-            Err(e) => return Err(fail(self.kind(&e, "s3:GetObjectTagging"))),
+            Err(e) => {
+                let is_version = info.version_id.is_some();
+                let verb =
+                    if is_version { "s3:GetObjectVersionTagging" } else { "s3:GetObjectTagging" };
+                return Err(fail(self.kind(&e, verb)));
+            }
         };
         let missing = keeping.tags.iter().find(|(key, value)| found.get(*key) != Some(value));
         let Some((key, value)) = missing else {

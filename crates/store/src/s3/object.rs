@@ -5,7 +5,7 @@ use super::{Bucket, keep};
 use crate::{Checksum, ErrorKind, Keeping, ObjectInfo, Operation, Result, S3Settings, Sse};
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::primitives::DateTime;
-use aws_sdk_s3::types::{ChecksumMode, ServerSideEncryption};
+use aws_sdk_s3::types::{ChecksumMode, ObjectLockLegalHoldStatus, ServerSideEncryption};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use jiff::Timestamp;
@@ -78,6 +78,7 @@ fn describe(
         version_id: head.version_id().map(str::to_owned),
         locked_until: head.object_lock_retain_until_date().and_then(timestamp),
         lock_mode: head.object_lock_mode().and_then(keep::read_mode),
+        is_held: head.object_lock_legal_hold_status() == Some(&ObjectLockLegalHoldStatus::On),
     })
 }
 

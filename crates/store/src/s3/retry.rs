@@ -24,13 +24,13 @@ const ANSWER_BYTES_MAX: usize = 4_096;
 
 /// Decides after the SDK's own classifiers.
 #[derive(Debug)]
-pub(super) struct Patience {
+pub(super) struct Classifier {
     pub(super) pace: Pace,
     /// Where the credentials come from, if they are in a file that may be renewed.
     pub(super) credentials: Option<Arc<FromFile>>,
 }
 
-impl Patience {
+impl Classifier {
     fn decide(&self, context: &InterceptorContext, previous: &RetryAction) -> Option<RetryAction> {
         let response = context.response().filter(|_| context.is_failed())?;
         let status = response.status().as_u16();
@@ -70,7 +70,7 @@ fn is_stale_token(status: u16, body: &[u8]) -> bool {
     wordless || ["ExpiredToken", "TokenRefreshRequired", "InvalidAccessKeyId"].into_iter().any(says)
 }
 
-impl ClassifyRetry for Patience {
+impl ClassifyRetry for Classifier {
     fn classify_retry(&self, context: &InterceptorContext) -> RetryAction {
         self.classify_retry_v2(context, &RetryAction::NoActionIndicated)
     }

@@ -278,6 +278,40 @@ async fn f29_an_expired_signature_that_nobody_renews_is_called_so() {
     shows_no_secret(&error);
 }
 
+/// The answer to a look has no body, so that a read of a byte has to say what is wrong; where it does
+/// not either, the two clocks may.
+#[tokio::test]
+async fn f29_f40_a_refused_look_at_azure_tells_its_reason_although_it_has_no_body() {
+    let bare = |date: Option<&str>| {
+        let mut headers = vec![("x-ms-error-code", "AuthenticationFailed".to_owned())];
+        headers.extend(date.map(|date| ("date", date.to_owned())));
+        Reply::Answer(403, headers, vec![])
+    };
+    let old = Some("Sun, 06 Nov 1994 08:49:37 GMT");
+    for (look, read, problem, says) in [
+        (bare(None), expired(), CredentialsProblem::Expired, "Expiry [Thu, 01 Jan 2026"),
+        (
+            bare(old),
+            bare(old),
+            CredentialsProblem::ClockSkew,
+            "the store's says 1994-11-06T08:49:37Z",
+        ),
+        (bare(None), bare(None), CredentialsProblem::Invalid, "AuthenticationFailed"),
+    ] {
+        let (fake, destination, _dir) = fake().await;
+        fake.fail("head", 1, false, look);
+        fake.fail("get", 1, false, read);
+        let error = destination.head("key").await.unwrap_err();
+        let is_it =
+            matches!(error.kind(), ErrorKind::Credentials { problem: p, .. } if *p == problem);
+        assert!(is_it && error.to_string().contains(says), "{error}");
+        if problem == CredentialsProblem::Invalid {
+            assert!(error.hint().unwrap().contains("sas_file"), "{:?}", error.hint());
+        }
+        shows_no_secret(&error);
+    }
+}
+
 #[tokio::test]
 async fn f29_refused_blocks_end_an_upload_to_azure() {
     let (fake, destination, _dir) = fake().await;
@@ -460,6 +494,30 @@ async fn azure_is_reached_through_the_proxy_of_the_settings() {
     let destination = AzureDestination::open(settings).await.unwrap();
     put(&destination, b"x").await.unwrap();
     assert_eq!(fake.objects(), ["some/prefix/key"]);
+}
+
+/// Also on the other clouds than S3, whose own is with its locks.
+#[tokio::test]
+async fn f59_a_proxy_of_any_cloud_that_is_not_there_is_named() {
+    let (fake, dir) = (FakeAzure::start(Quirks::default()).await, tempfile::tempdir().unwrap());
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let proxy = Endpoint::parse(&format!("http://{nobody}")).ok();
+    let mut azure = fake.settings(&dir);
+    (azure.attempts, azure.proxy) = (1, proxy.clone());
+    let mut google = crate::servers::gcs_settings("http://store.invalid:4443");
+    (google.attempts, google.proxy) = (1, proxy);
+    for endpoint in ["http://store.invalid", "https://store.invalid"] {
+        azure.endpoint_url = Endpoint::parse(endpoint).ok();
+        google.endpoint_url = Endpoint::parse(endpoint).ok();
+        let azure = AzureDestination::open(azure.clone()).await.unwrap();
+        let google = lifeboat_store::GcsDestination::open(google.clone()).await.unwrap();
+        let both: [&dyn Destination; 2] = [&azure, &google];
+        for destination in both {
+            let error = destination.head("prod/a").await.unwrap_err();
+            assert!(matches!(error.kind(), ErrorKind::Transient { .. }), "{error:?}");
+            assert!(error.to_string().contains(&format!("proxy http://{nobody}")), "{error}");
+        }
+    }
 }
 
 /// A name that the URL has to quote is one name to the store, whoever quotes it.

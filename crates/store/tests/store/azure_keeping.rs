@@ -157,14 +157,70 @@ async fn f30_refused_settings_of_azure_are_named() {
         assert!(error.to_string().contains(name), "{error}");
     }
     let (fake, destination, _dir) = fake_with(Quirks::default()).await;
-    for code in ["BlobImmutableDueToPolicy", "BlobImmutableDueToLegalHold"] {
-        fake.fail("delete", 1, false, refusal(409, code));
-        let error = destination.delete("key").await.unwrap_err();
-        assert!(matches!(error.kind(), ErrorKind::Denied { .. }), "{error:?}");
-    }
     fake.fail("get", 1, false, refusal(409, "BlobArchived"));
     let error = destination.read("key", None).await.err().unwrap();
     assert!(matches!(error.kind(), ErrorKind::Archived { .. }), "{error:?}");
+}
+
+/// What is locked is called so, with the end of the lock where the store tells it.
+#[tokio::test]
+async fn f38_a_blob_that_azure_keeps_is_locked_and_no_permission_is_missing() {
+    let (fake, destination, _dir) = fake_with(Quirks { keeps: true, ..Quirks::default() }).await;
+    upload(&destination, 100, &keeping()).await.unwrap();
+    let ends = "2090-01-01T00:00:01Z".parse().unwrap();
+    for (key, code, end) in [
+        ("key", "BlobImmutableDueToPolicy", Some(ends)),
+        ("other", "BlobImmutableDueToPolicy", None),
+        ("other", "BlobImmutableDueToLegalHold", None),
+    ] {
+        fake.fail("delete", 1, false, refusal(409, code));
+        let error = destination.delete(key).await.unwrap_err();
+        let is_it = matches!(error.kind(), ErrorKind::Locked { until } if *until == end);
+        assert!(is_it, "{error:?}");
+    }
+    // It says so before, to whoever looks.
+    let now = "2089-01-01T00:00:00Z".parse().unwrap();
+    let error = destination.must_not_be_locked("key", now, true).await.unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::Locked { .. }), "{error:?}");
+    destination.must_not_be_locked("key", ends, true).await.unwrap();
+    destination.must_not_be_locked("other", now, true).await.unwrap();
+}
+
+#[tokio::test]
+async fn f33_i17_tags_that_azure_drops_are_found_out() {
+    let tags = Keeping { storage_class: None, lock: None, ..keeping() };
+    let (_fake, destination, _dir) = fake_with(Quirks::default()).await;
+    let summary = upload(&destination, 100, &tags).await.unwrap();
+    proven(&destination, &summary, tags.clone()).await.unwrap();
+    let quirks = Quirks { ignores_tags: true, ..Quirks::default() };
+    let (fake, destination, _dir) = fake_with(quirks).await;
+    let summary = upload(&destination, 100, &tags).await.unwrap();
+    let error = proven(&destination, &summary, tags.clone()).await.unwrap_err();
+    let kind = error.kind();
+    assert!(matches!(kind, ErrorKind::SilentDowngrade { setting: "tags", .. }), "{error}");
+    fake.fail("tags", 1, false, refusal(403, "AuthorizationPermissionMismatch"));
+    let error = proven(&destination, &summary, tags).await.unwrap_err();
+    assert!(
+        error.to_string().contains("blobs/tags/read, because of tags (in a SAS: t)"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn i23_a_customers_key_is_sent_in_the_clear_to_nobody() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("customer"), CUSTOMER_KEY).unwrap();
+    let mut azure = settings("http://backups.example:10000/account", by_key(&dir));
+    azure.customer_key_file = Some(dir.path().join("customer"));
+    let mut google = crate::servers::gcs_settings("http://backups.example:4443");
+    google.customer_key_file = Some(dir.path().join("customer"));
+    for error in [
+        AzureDestination::open(azure).await.err().unwrap(),
+        lifeboat_store::GcsDestination::open(google).await.err().unwrap(),
+    ] {
+        assert!(error.to_string().contains("would travel in the clear"), "{error}");
+        assert!(matches!(error.kind(), ErrorKind::Config { .. }), "{error}");
+    }
 }
 
 /// Two destinations at one server.

@@ -8,6 +8,7 @@ use azure_storage_blob::BlobContainerClient;
 use lifeboat_store::{AzureCredentials, AzureSettings, Endpoint};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 /// The account and the key that every Azurite has.
 pub(crate) const ACCOUNT: &str = "devstoreaccount1";
@@ -82,6 +83,7 @@ pub(crate) fn settings(endpoint: &str, credentials: AzureCredentials) -> AzureSe
     settings.part_bytes = 256 << 10;
     settings.parts_in_flight = 2;
     settings.credentials = credentials;
+    settings.patience = Duration::ZERO;
     settings
 }
 

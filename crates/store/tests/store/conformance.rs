@@ -49,6 +49,16 @@ async fn moto_conforms() {
 }
 
 #[tokio::test]
+async fn minio_conforms() {
+    let Some(server) = servers::minio("minio_conforms", None).await else { return };
+    for checksum in [Checksum::Full, Checksum::Part, Checksum::None] {
+        // It shows the uploads of one key only to who asks for that key.
+        let extent = Extent { lists_uploads: false, ..EXTENT };
+        conforms(&s3(&server.url, checksum).await, extent).await;
+    }
+}
+
+#[tokio::test]
 async fn s3s_fs_conforms() {
     let Some(server) = servers::s3s_fs("s3s_fs_conforms").await else { return };
     for checksum in [Checksum::Full, Checksum::Part, Checksum::None] {

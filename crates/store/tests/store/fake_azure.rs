@@ -21,6 +21,10 @@ pub(crate) struct Quirks {
     pub(crate) forgets: bool,
     /// Answers a range with the whole object.
     pub(crate) ignores_ranges: bool,
+    /// Drops tags.
+    pub(crate) ignores_tags: bool,
+    /// What the container says of locks by version.
+    pub(crate) locks: Option<bool>,
     /// Keeps tier, lock and encryption as asked, and says so.
     pub(crate) keeps: bool,
     /// The one signature that it accepts.
@@ -118,6 +122,8 @@ impl Store for State {
         match (request.method.as_str(), comp) {
             ("HEAD", None) => "head",
             ("GET", Some("list")) => "list",
+            ("GET", Some("tags")) => "tags",
+            ("GET", None) if request.query.contains_key("restype") => "container",
             ("GET", None) => "get",
             ("PUT", Some("block")) if copies => "copy",
             ("PUT", Some("block")) => "block",
@@ -145,6 +151,11 @@ impl Store for State {
                 None => refusal(404, "BlobNotFound"),
             },
             "list" => self.list(request),
+            "tags" => self.tags(request),
+            "container" => {
+                let name = "x-ms-immutable-storage-with-versioning-enabled";
+                ok(self.quirks.locks.iter().map(|on| (name, on.to_string())).collect(), "")
+            }
             other => panic!("{other}"),
         }
     }
@@ -199,6 +210,19 @@ impl State {
             }
             None => ok(headers, object.bytes.clone()),
         }
+    }
+
+    fn tags(&self, request: &Request) -> Reply {
+        let Some(object) = self.objects.get(&request.key) else {
+            return refusal(404, "BlobNotFound");
+        };
+        let given = object.headers.get("x-ms-tags").filter(|_| !self.quirks.ignores_tags);
+        let pairs = given.map(|text| url::form_urlencoded::parse(text.as_bytes()));
+        let mut body = "<?xml version=\"1.0\" encoding=\"utf-8\"?><Tags><TagSet>".to_owned();
+        for (key, value) in pairs.into_iter().flatten() {
+            body += &format!("<Tag><Key>{key}</Key><Value>{value}</Value></Tag>");
+        }
+        ok(vec![("content-type", "application/xml".into())], body + "</TagSet></Tags>")
     }
 
     fn is_taken(&self, request: &Request) -> bool {

@@ -27,9 +27,14 @@ pub(crate) struct Quirks {
     pub(crate) ignores_metadata: bool,
     /// The one token that it takes.
     pub(crate) token: Option<String>,
+    /// Its description of the bucket.
+    pub(crate) bucket: Option<Value>,
     /// Copies so many bytes with each call.
     pub(crate) copies: Option<usize>,
 }
+
+/// A query, or headers.
+type Words = BTreeMap<String, String>;
 
 pub(crate) struct Object {
     bytes: Vec<u8>,
@@ -43,6 +48,8 @@ pub(crate) struct State {
     objects: BTreeMap<String, Object>,
     sessions: BTreeMap<String, Session>,
     generations: u64,
+    /// Every request: what it was, its query and its headers.
+    asked: Vec<(String, Words, Words)>,
 }
 
 struct Session {
@@ -84,6 +91,16 @@ impl FakeGcs {
         self.look(|state| state.sessions.len())
     }
 
+    /// A query's or a header's value in each request of a kind.
+    pub(crate) fn sent(&self, operation: &str, name: &str) -> Vec<Option<String>> {
+        self.look(|state| {
+            let those = state.asked.iter().filter(|(kind, ..)| kind == operation);
+            those
+                .map(|(_, query, headers)| query.get(name).or(headers.get(name)).cloned())
+                .collect()
+        })
+    }
+
     pub(crate) fn quirk(&self, change: impl FnOnce(&mut Quirks)) {
         self.look(|state| change(&mut state.quirks));
     }
@@ -105,12 +122,15 @@ impl Store for State {
             "DELETE" => "delete",
             "GET" if has("alt") => "get",
             "GET" if request.path.ends_with("/o") => "list",
+            "GET" if !request.path.contains("/o/") => "bucket",
             "GET" => "head",
             other => panic!("unexpected {other}"),
         }
     }
 
     fn act(&mut self, operation: &str, request: &Request) -> Reply {
+        let asked = (operation.to_owned(), request.query.clone(), request.headers.clone());
+        self.asked.push(asked);
         let given = request.headers.get("authorization");
         let wanted = self.quirks.token.as_ref().map(|token| format!("Bearer {token}"));
         if operation != "token" && wanted.is_some() && given != wanted.as_ref() {
@@ -133,6 +153,7 @@ impl Store for State {
             },
             "delete" => self.delete(&name, request),
             "list" => self.list(request),
+            "bucket" => ok(vec![], self.quirks.bucket.clone().unwrap_or_default().to_string()),
             "copy" => self.copy(request),
             other => panic!("{other}"),
         }
@@ -165,7 +186,7 @@ fn document(name: &str, object: &Object) -> String {
         "etag": format!("E{}", object.generation),
         "storageClass": "STANDARD",
     });
-    for key in ["storageClass", "metadata", "retention", "kmsKeyName"] {
+    for key in ["storageClass", "metadata", "retention", "kmsKeyName", "customerEncryption"] {
         if let Some(value) = object.description.get(key) {
             document[key] = value.clone();
         }
@@ -194,6 +215,18 @@ impl State {
         conditional && !self.quirks.ignores_conditions && self.objects.contains_key(name)
     }
 
+    /// What was asked for with an object, in its description or beside it.
+    fn described(request: &Request, mut description: Value) -> Value {
+        if let Some(key) = request.query.get("kmsKeyName") {
+            description["kmsKeyName"] = json!(format!("{key}/cryptoKeyVersions/1"));
+        }
+        if let Some(print) = request.headers.get("x-goog-encryption-key-sha256") {
+            description["customerEncryption"] =
+                json!({"encryptionAlgorithm": "AES256", "keySha256": print});
+        }
+        description
+    }
+
     fn store(&mut self, name: &str, mut bytes: Vec<u8>, description: Value) -> Reply {
         if let (true, Some(byte)) = (self.quirks.alters, bytes.first_mut()) {
             *byte ^= 1;
@@ -211,6 +244,7 @@ impl State {
 
     fn put(&mut self, request: &Request) -> Reply {
         let (description, bytes) = parts(request);
+        let description = State::described(request, description);
         let name = request.query["name"].clone();
         if description["crc32c"] != crc(&bytes) {
             let message = "Provided CRC32C \"A\" doesn't match calculated CRC32C \"B\".";
@@ -229,6 +263,7 @@ impl State {
         }
         let id = format!("session-{}", self.sessions.len() + 1);
         let description = serde_json::from_slice(&request.body).unwrap();
+        let description = State::described(request, description);
         self.sessions.insert(id.clone(), Session { name, bytes: vec![], description });
         // The name that a proxy in front would give, without our port.
         let location = format!("http://127.0.0.1/upload/session?upload_id={id}");

@@ -40,6 +40,8 @@ pub(crate) struct State {
     objects: BTreeMap<String, Object>,
     uploads: BTreeMap<String, BTreeMap<u32, Vec<u8>>>,
     begun: u32,
+    /// The headers of the last request.
+    last: BTreeMap<String, String>,
 }
 
 pub(crate) type FakeS3 = Scripted<State>;
@@ -55,6 +57,11 @@ impl FakeS3 {
 
     pub(crate) fn objects(&self) -> Vec<String> {
         self.look(|state| state.objects.keys().cloned().collect())
+    }
+
+    /// A header of the last request that was acted on.
+    pub(crate) fn header(&self, name: &str) -> String {
+        self.look(|state| state.last.get(name).cloned().unwrap_or_default())
     }
 }
 
@@ -77,6 +84,7 @@ impl Store for State {
     }
 
     fn act(&mut self, operation: &str, request: &Request) -> Reply {
+        self.last.clone_from(&request.headers);
         match operation {
             "head" | "get" => self.read(request),
             "put" => self.put(request),

@@ -586,6 +586,43 @@ async fn f29_a_token_that_is_refused_for_good_is_told_so_at_once() {
     }
 }
 
+/// Of a token that was signed at another time Google says no more than that it is not good.
+#[tokio::test]
+async fn f40_a_token_that_google_refuses_for_its_time_is_told_as_the_clock() {
+    let (fake, destination) = fake().await;
+    let refused = |date: Option<&str>| {
+        let Reply::Answer(status, mut headers, body) =
+            refusal(401, "authError", "Invalid Credentials")
+        else {
+            unreachable!()
+        };
+        headers.extend(date.map(|date| ("date", date.to_owned())));
+        Reply::Answer(status, headers, body)
+    };
+    for (date, problem, hint) in [
+        (
+            Some("Sun, 06 Nov 1994 08:49:37 GMT"),
+            CredentialsProblem::ClockSkew,
+            "set this machine's clock",
+        ),
+        (None, CredentialsProblem::Invalid, "correct credentials_file"),
+    ] {
+        for operation in ["head", "get"] {
+            fake.fail(operation, 1, false, refused(date));
+        }
+        let head = destination.head("key").await.unwrap_err();
+        let read = destination.read("key", None).await.err().unwrap();
+        for error in [head, read] {
+            let is_it =
+                matches!(error.kind(), ErrorKind::Credentials { problem: p, .. } if *p == problem);
+            assert!(is_it, "{error}");
+            assert!(error.hint().unwrap().contains(hint), "{:?}", error.hint());
+            assert_eq!(error.to_string().contains("1994-11-06T08:49:37Z"), date.is_some());
+            is_plain(&error);
+        }
+    }
+}
+
 #[tokio::test]
 async fn f39_the_store_tells_its_time_with_every_answer() {
     let (fake, destination) = fake().await;

@@ -178,6 +178,7 @@ pub(crate) fn gcs_settings(url: &str) -> GcsSettings {
     settings.endpoint_url = Some(Endpoint::parse(url).unwrap());
     settings.anonymous = true;
     settings.part_bytes = 1 << 20;
+    settings.patience = Duration::ZERO;
     settings
 }
 

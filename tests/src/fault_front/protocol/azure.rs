@@ -61,6 +61,7 @@ pub(super) fn say(saying: Saying, operation: Operation) -> Reply {
         Saying::Conflict => (409, "PendingCopyOperation", ""),
         // Only a request with an etag of its own is answered otherwise.
         Saying::Taken => (409, "BlobAlreadyExists", ""),
+        Saying::Kept => (409, "BlobImmutableDueToPolicy", ""),
         Saying::Absent => (404, "BlobNotFound", ""),
         Saying::NoBucket => (404, "ContainerNotFound", ""),
     };

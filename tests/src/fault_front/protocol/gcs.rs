@@ -133,6 +133,12 @@ pub(super) fn say(saying: Saying) -> Reply {
             "conditionNotMet",
             "At least one of the pre-conditions you specified did not hold.",
         ),
+        Saying::Kept => (
+            403,
+            "retentionPolicyNotMet",
+            "Object 'b/o' is subject to bucket's retention policy or object retention and cannot be \
+             deleted or overwritten until 2091-02-03T04:05:06-08:00.",
+        ),
         Saying::Absent => (404, "notFound", "No such object: a scripted notFound"),
         Saying::NoBucket => (404, "notFound", "The specified bucket does not exist."),
     };

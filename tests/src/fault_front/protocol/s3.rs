@@ -8,11 +8,16 @@ use crate::wire::Response;
 /// What a server gives an acknowledged write that it never made.
 const ETAG: &str = "\"00000000000000000000000000000000\"";
 
+/// What is asked of an object or a bucket beside its bytes.
+const SUBRESOURCES: [&str; 5] = ["retention", "legal-hold", "tagging", "object-lock", "versioning"];
+
 pub(super) fn classify(target: &Target<'_>) -> Call {
     let query = &target.query;
     let path = decoded(target.path);
     let (_, key) = path.trim_start_matches('/').split_once('/').unwrap_or_default();
+    let is_about = |what: &&str| query.has(what);
     let operation = match target.method {
+        _ if SUBRESOURCES.iter().any(is_about) => Operation::Other,
         "HEAD" if !key.is_empty() => Operation::Head,
         "GET" if query.has("list-type") => Operation::List,
         "GET" if query.has("uploads") => Operation::ListUploads,
@@ -34,7 +39,7 @@ pub(super) fn say(saying: Saying) -> Reply {
     let (status, code) = match saying {
         Saying::Unavailable | Saying::Throttled { .. } => (503, "SlowDown"),
         Saying::Internal => (500, "InternalError"),
-        Saying::Denied => (403, "AccessDenied"),
+        Saying::Denied | Saying::Kept => (403, "AccessDenied"),
         Saying::Expired => (400, "ExpiredToken"),
         Saying::Unknown => (403, "InvalidAccessKeyId"),
         Saying::Skewed => {

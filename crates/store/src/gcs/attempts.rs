@@ -50,24 +50,25 @@ impl Refusal {
 
 /// The attempts of one request.
 #[derive(Debug)]
-pub(super) struct Patience {
-    attempts: u32,
+pub(super) struct Attempts {
+    all: u32,
     left: u32,
     budget: Duration,
     until: Instant,
     pause: Duration,
 }
 
-impl Patience {
+impl Attempts {
     /// For so many attempts, of which each may take `limit`.
     pub(super) fn new(attempts: u32, limit: Duration) -> Self {
         let budget = limit * ATTEMPTS_BUDGET;
-        Patience { attempts, left: attempts, budget, until: Instant::now() + budget, pause: PAUSE }
+        let until = Instant::now() + budget;
+        Attempts { all: attempts, left: attempts, budget, until, pause: PAUSE }
     }
 
     /// There was progress: all attempts and all the time count anew.
     pub(super) fn refill(&mut self) {
-        (self.left, self.pause) = (self.attempts, PAUSE);
+        (self.left, self.pause) = (self.all, PAUSE);
         self.until = Instant::now() + self.budget;
     }
 
@@ -101,18 +102,18 @@ mod tests {
     #[test]
     fn f24_pauses_grow_and_end_and_the_store_may_ask_for_longer_ones() {
         let identity = Identity::new(&GcsSettings::new("x", "y"));
-        let mut patience = Patience::new(4, Duration::from_secs(60));
-        let first = patience.next(Again::Soon, &identity).unwrap();
+        let mut attempts = Attempts::new(4, Duration::from_secs(60));
+        let first = attempts.next(Again::Soon, &identity).unwrap();
         assert!(first >= PAUSE / 2 && first <= PAUSE, "{first:?}");
         let wish = Duration::from_secs(3);
-        assert_eq!(patience.next(Again::After(wish), &identity), Some(wish));
+        assert_eq!(attempts.next(Again::After(wish), &identity), Some(wish));
         let greedy = Duration::from_secs(3_600);
-        assert_eq!(patience.next(Again::After(greedy), &identity), Some(PAUSE_MAX));
-        assert_eq!(patience.next(Again::Soon, &identity), None, "that were four attempts");
-        patience.refill();
-        assert_eq!(patience.next(Again::Never, &identity), None);
-        assert_eq!(patience.next(Again::WithOtherCredentials, &identity), None);
-        let mut hurried = Patience::new(4, Duration::from_secs(1));
+        assert_eq!(attempts.next(Again::After(greedy), &identity), Some(PAUSE_MAX));
+        assert_eq!(attempts.next(Again::Soon, &identity), None, "that were four attempts");
+        attempts.refill();
+        assert_eq!(attempts.next(Again::Never, &identity), None);
+        assert_eq!(attempts.next(Again::WithOtherCredentials, &identity), None);
+        let mut hurried = Attempts::new(4, Duration::from_secs(1));
         assert_eq!(hurried.next(Again::After(greedy), &identity), None, "beyond its time");
     }
 }
