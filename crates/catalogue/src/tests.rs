@@ -531,7 +531,7 @@ mod drills {
         folder.put_record(&record(&manifest, 60 * 80, Finding::Suspect, Depth::Etcd));
         let drill = folder.put_record(&record(&manifest, 60 * 90, Finding::Suspect, Depth::Etcd));
         let backup = folder.only();
-        assert!(!backup.superfluous.iter().any(|key| *key == drill), "{:?}", backup.superfluous);
+        assert!(!backup.superfluous.contains(&drill), "{:?}", backup.superfluous);
     }
 
     /// A record from a clock that is ahead would decide for as long as its date lies ahead.

@@ -185,12 +185,12 @@ fn one(
     for destination in readable {
         let there: Vec<&Backup> =
             copies.iter().filter(|(d, _)| d == destination).map(|(_, b)| *b).collect();
-        match lack(&there, best) {
-            Ok(None) => {}
-            Ok(Some((why, problem))) => {
+        match standing(&there, best) {
+            Standing::Level => {}
+            Standing::Lacking(why, problem) => {
                 lacks.push(Lack { destination: (*destination).to_owned(), why, problem });
             }
-            Err((kind, problem)) => remark(kind, Some(destination), problem),
+            Standing::Told(kind, problem) => remark(kind, Some(destination), problem),
         }
     }
     level.works.push(Work {
@@ -217,15 +217,24 @@ fn without_source(copies: &[(&str, &Backup)]) -> (Kind, String) {
     }
 }
 
-/// What a destination lacks of a backup of which `best` is a healthy copy, seen what is `there`; or
-/// what has to be told instead.
-fn lack(there: &[&Backup], best: &Backup) -> Result<Option<(Why, Option<String>)>, (Kind, String)> {
+/// How one destination stands with one backup.
+enum Standing {
+    /// It has it whole.
+    Level,
+    /// It lacks it; the problem of what is there.
+    Lacking(Why, Option<String>),
+    /// It is no matter of copies.
+    Told(Kind, String),
+}
+
+/// How a destination stands with a backup of which `best` is a healthy copy, seen what is `there`.
+fn standing(there: &[&Backup], best: &Backup) -> Standing {
     if there.iter().any(|b| b.state.is_trusted()) {
-        return Ok(None);
+        return Standing::Level;
     }
-    let strange = |problem: String| Err((Kind::Strange, problem));
+    let strange = |problem: String| Standing::Told(Kind::Strange, problem);
     let here = match there {
-        [] => return Ok(Some((Why::Missing, None))),
+        [] => return Standing::Lacking(Why::Missing, None),
         [only] => only,
         _ => return strange(format!("{} manifests are there, none of them sound", there.len())),
     };
@@ -234,15 +243,18 @@ fn lack(there: &[&Backup], best: &Backup) -> Result<Option<(Why, Option<String>)
         let problem = problem.unwrap_or_default();
         return strange(format!("{} is left as it is: {problem}", here.manifest_key));
     }
-    let why = match (here.state, here.doubt) {
-        (State::Broken, _) => Why::Broken,
-        (_, Some(doubt)) if doubt.depth == Depth::Digest => Why::Damaged,
+    match (here.state, here.doubt) {
+        (State::Broken, _) => Standing::Lacking(Why::Broken, problem),
+        (_, Some(doubt)) if doubt.depth == Depth::Digest => {
+            Standing::Lacking(Why::Damaged, problem)
+        }
         // Its bytes may be others than those that were looked into: they are compared once.
-        (_, Some(doubt)) if here.verified.is_none_or(|looked| looked.at < doubt.at) => Why::InDoubt,
+        (_, Some(doubt)) if here.verified.is_none_or(|looked| looked.at < doubt.at) => {
+            Standing::Lacking(Why::InDoubt, problem)
+        }
         // They are the right ones: no copy of them would be any better.
-        _ => return Err((Kind::Suspect, problem.unwrap_or_default())),
-    };
-    Ok(Some((why, problem)))
+        _ => Standing::Told(Kind::Suspect, problem.unwrap_or_default()),
+    }
 }
 
 /// Turns what may not be brought to a destination, because nobody encrypted it, into remarks.
