@@ -7,11 +7,12 @@
 
 use lifeboat_tests::checker::sha256_of;
 use lifeboat_tests::copies_scene::{Copies, Damage};
+use lifeboat_tests::fault_front::{Fault, Operation, Rule};
 use lifeboat_tests::site::Ran;
 use lifeboat_tests::skips::or_skip;
 use lifeboat_tests::soak::deaths::{Choice, Death};
 use lifeboat_tests::soak::stores::Stores;
-use lifeboat_tests::soak::world::Kind;
+use lifeboat_tests::soak::world::{Kind, Shape};
 use lifeboat_tests::toxics::Line;
 use serde_json::Value;
 
@@ -112,7 +113,11 @@ fn f45_f46_f47_what_a_scrub_may_not_repair_is_marked_and_sync_makes_it_good() {
     let Some(mut copies) = copies("scrub_mark", 1) else { return };
     let backup = copies.backups[0].clone();
     let bytes = copies.damage(1, &backup, Damage::Flip).unwrap();
+    for _ in 0..2 {
+        let _ = scrub(&copies, &["--no-repair"]).code(20);
+    }
     let report = scrub(&copies, &["--no-repair"]).code(20).json();
+    assert_eq!(copies.records(1, &backup, "suspect").len(), 1, "it is said once");
     assert_eq!(results(&report)[1], ("place_1".to_owned(), "damaged".to_owned()));
     assert_eq!(std::fs::read(copies.artifact(1, &backup)).unwrap(), bytes);
     let shown = show(&copies, 1);
@@ -223,6 +228,41 @@ fn f45_what_is_not_sound_inside_is_marked_everywhere_once_and_copied_nowhere() {
         assert_eq!(suspects(), [1, 1, 1]);
     }
     assert!((0..3).all(|at| copies.quarantine(at).is_empty()));
+}
+
+/// What lies in an archive is read by nobody every day: it is told, and is no failure.
+#[test]
+fn f45_a_copy_in_an_archive_is_told_and_changes_no_exit_code() {
+    let Some(mut copies) = copies("scrub_archive", 1) else { return };
+    let backup = copies.backups[0].clone();
+    let front = || copies.world.destinations[2].front.as_ref().unwrap();
+    let archived = Fault::refuse(403, "InvalidObjectState");
+    front().script(vec![Rule::on(Operation::Get, archived).artifacts()]);
+    let report = scrub(&copies, &[]).code(0).json();
+    assert_eq!(results(&report)[2], ("place_2".to_owned(), "archived".to_owned()), "{report:#}");
+    assert_eq!(copies.files(2, &backup).len(), 2, "artifact and manifest, and no record");
+    let said = copies.world.site.lifeboat(&["scrub"]).code(0).stdout;
+    assert!(said.contains("1 in an archive"), "{said}");
+    front().calm();
+    copies.must_be_level("after");
+}
+
+/// A writer that may not delete leaves its records; whoever prunes takes those away that say nothing.
+#[test]
+fn i22_prune_sweeps_the_records_that_newer_ones_make_superfluous() {
+    let Some(copies) = copies("scrub_sweep", 1) else { return };
+    let backup = copies.backups[0].clone();
+    let front = copies.world.destinations[2].front.as_ref().unwrap();
+    front.script(vec![Rule::on(Operation::Delete, Fault::refuse(403, "AccessDenied"))]);
+    for _ in 0..4 {
+        let _ = scrub(&copies, &[]).code(0);
+    }
+    assert_eq!(copies.records(2, &backup, "checked").len(), 4);
+    front.calm();
+    copies.world.configure(&Shape { prune: Some((9, 1)), ..copies.shape.clone() });
+    let _ = copies.world.site.lifeboat(&["prune"]).code(0);
+    assert_eq!(copies.records(2, &backup, "checked").len(), 1);
+    assert_eq!(show(&copies, 2)["verified_depth"], "digest");
 }
 
 #[test]

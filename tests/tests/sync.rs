@@ -511,3 +511,37 @@ fn f37_on_every_cloud_a_deletion_is_made_good_and_what_was_pruned_stays_away() {
         assert_eq!(copies.world.look(), pruned, "{}", place.name);
     }
 }
+
+/// What a pipeline without `encrypt` has put into directories stays there, whoever copies.
+#[test]
+fn i13_a_backup_that_nobody_encrypted_leaves_no_directory_until_that_is_allowed() {
+    let Some(mut copies) = copies("sync_plaintext", 1) else { return };
+    let line = |copies: &Copies, line| {
+        copies.world.destinations[2].front.as_ref().unwrap().toxic(line);
+    };
+    copies.world.site.set("LIFEBOAT__STAGES", "capture,verify,compress,replicate");
+    copies.world.site.set("LIFEBOAT__REPLICATE__ALLOW_PLAINTEXT", "true");
+    line(&copies, Line::Cut { after_bytes: 0 });
+    let report = copies.world.site.lifeboat(&["run", "--json"]).code(40).json();
+    let plain = report["backup"].as_str().unwrap().to_owned();
+    line(&copies, Line::Sound);
+    copies.world.site.unset("LIFEBOAT__STAGES");
+    copies.world.site.unset("LIFEBOAT__REPLICATE__ALLOW_PLAINTEXT");
+    copies.world.site.unset("LIFEBOAT__REPLICATE__REPAIR");
+    copies.world.rest();
+    let report = sync(&copies, &[]).code(40).json();
+    let remark = &report["remarks"][0];
+    assert_eq!((&remark["kind"], &remark["backup"]), (&"plaintext".into(), &plain.as_str().into()));
+    assert_eq!((&remark["destination"], told(&report).len()), (&"place_2".into(), 0));
+    // Nor does a run bring it there, and it does not try each time.
+    let report = copies.world.site.lifeboat(&["run", "--json"]).code(0).json();
+    assert!(report["repair"].is_null(), "{report:#}");
+    let report = copies.world.site.lifeboat(&["scrub", "--json"]).code(0).json();
+    assert_eq!(report["repairs"], serde_json::json!([]), "{report:#}");
+    assert_eq!(copies.files(2, &plain), Vec::<PathBuf>::new());
+    // Unless that is meant.
+    copies.world.site.set("LIFEBOAT__REPLICATE__ALLOW_PLAINTEXT", "true");
+    let report = sync(&copies, &[]).code(0).json();
+    assert_eq!(told(&report).len(), 1, "{report:#}");
+    assert_eq!(copies.files(2, &plain).len(), 2);
+}
