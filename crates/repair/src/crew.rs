@@ -164,8 +164,8 @@ pub(crate) async fn in_time<T>(
     }
 }
 
-/// Writes a small object, and reads it back. One that was made just now, and is not kept as it has to
-/// be, is taken back where that is permitted.
+/// Writes a small object, and reads it back. One that was made just now, and is something else or not
+/// kept as it has to be, is taken back where that is permitted.
 pub(crate) async fn put(
     opened: &Opened,
     key: &str,
@@ -179,11 +179,11 @@ pub(crate) async fn put(
     let read = store::read_back(&*opened.store, key, &Summary::of(bytes), &options).await;
     if let Err(e) = &read
         && !stored.existed
-        && matches!(e.kind(), ErrorKind::SilentDowngrade { .. })
+        && matches!(e.kind(), ErrorKind::SilentDowngrade { .. } | ErrorKind::Corrupt { .. })
     {
         let removing = opened.store.delete(key);
         if let Err(e) = in_time(opened, Operation::Delete, key, removing).await {
-            tracing::warn!("{e}; it stays, though it is not kept as it has to be");
+            tracing::warn!("{e}; it stays, though it is not as it has to be");
         }
     }
     read.map(drop)

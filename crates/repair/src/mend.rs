@@ -196,8 +196,10 @@ impl Crew {
     /// The manifest, when the artifact is there, and a record where one had called it damaged.
     async fn settle(&self, spot: &mut Spot, work: &Work, manifest: &Bytes) -> Result<(), Error> {
         self.place_manifest(&spot.opened, work, manifest, &mut spot.done).await?;
-        // A record may have called it damaged.
-        if spot.lack.why != Why::Missing && self.records {
+        // A record may have called it damaged. Where a listing alone had shown it so, and nothing was
+        // wrong with it, the listing was.
+        let was_listed_wrong = spot.lack.why == Why::Broken && spot.done.result() == Synced::Whole;
+        if spot.lack.why != Why::Missing && !was_listed_wrong && self.records {
             let summary = match spot.done.result() {
                 Synced::Replaced => "the damaged bytes were replaced, and the good ones read back",
                 _ => "every byte was read back, and is what the manifest says",

@@ -337,22 +337,29 @@ fn f33_an_artifact_that_is_not_kept_as_asked_gets_no_manifest() {
 }
 
 #[test]
-fn f33_a_manifest_that_is_not_kept_as_asked_is_taken_back() {
-    let mut scene = Scene::new(|_, operation, key, _| {
+fn f32_f33_a_manifest_that_is_altered_or_not_kept_as_asked_is_taken_back() {
+    let ignored = || {
         let (asked, found) = ("governance".to_owned(), "no lock".to_owned());
-        match operation == Operation::ReadBack && key.ends_with(".json") {
-            true => Err(ErrorKind::SilentDowngrade { setting: "lock", asked, found }),
-            false => Ok(()),
-        }
-    });
-    let work = scene.backup(1, None, Why::Missing);
-    let error = scene.mend(&work).unwrap_err();
-    assert!(error.told().contains("lock"), "{error:?}");
-    assert_eq!(scene.bad.get(&work.manifest_key), None, "it would be listed");
-    // One that somebody else has made stays.
-    scene.bad.set(&work.manifest_key, &work.manifest.to_bytes());
-    assert_eq!(scene.mend(&work).unwrap(), Synced::Whole);
-    assert!(scene.bad.get(&work.manifest_key).is_some());
+        Err(ErrorKind::SilentDowngrade { setting: "lock", asked, found })
+    };
+    let answers: [(&str, fn() -> Answer); 2] =
+        [("lock", ignored), ("SHA-256", || corrupt("SHA-256"))];
+    for (word, answer) in answers {
+        let mut scene = Scene::new(move |_, operation, key, _| {
+            match operation == Operation::ReadBack && key.ends_with(".json") {
+                true => answer(),
+                false => Ok(()),
+            }
+        });
+        let work = scene.backup(1, None, Why::Missing);
+        let error = scene.mend(&work).unwrap_err();
+        assert!(error.told().contains(word), "{error:?}");
+        assert_eq!(scene.bad.get(&work.manifest_key), None, "it would be listed");
+        // One that somebody else has made stays.
+        scene.bad.set(&work.manifest_key, &work.manifest.to_bytes());
+        assert_eq!(scene.mend(&work).unwrap(), Synced::Whole);
+        assert!(scene.bad.get(&work.manifest_key).is_some());
+    }
 }
 
 /// Copies that are locked are told one by one, cost no read elsewhere, and keep no other from its
@@ -435,4 +442,7 @@ fn without_records_a_repair_leaves_none() {
     scene.crew.records = true;
     let work = scene.backup(2, Some(OTHER), Why::Damaged);
     assert_eq!((scene.mend(&work).unwrap(), records(&scene)), (Synced::Replaced, 1));
+    // A listing that lied says nothing of the bytes.
+    let work = scene.backup(3, Some(BYTES), Why::Broken);
+    assert_eq!((scene.mend(&work).unwrap(), records(&scene)), (Synced::Whole, 1));
 }
