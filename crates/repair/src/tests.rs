@@ -23,6 +23,7 @@ use store::{
 };
 
 type Answer = Result<(), ErrorKind>;
+type Say = fn() -> Answer;
 /// Asked before each call: the number of that call of its kind for its key, beginning with 1.
 type Script = dyn Fn(&Odd, Operation, &str, usize) -> Answer + Send + Sync;
 
@@ -342,8 +343,7 @@ fn f32_f33_a_manifest_that_is_altered_or_not_kept_as_asked_is_taken_back() {
         let (asked, found) = ("governance".to_owned(), "no lock".to_owned());
         Err(ErrorKind::SilentDowngrade { setting: "lock", asked, found })
     };
-    let answers: [(&str, fn() -> Answer); 2] =
-        [("lock", ignored), ("SHA-256", || corrupt("SHA-256"))];
+    let answers: [(&str, Say); 2] = [("lock", ignored), ("SHA-256", || corrupt("SHA-256"))];
     for (word, answer) in answers {
         let mut scene = Scene::new(move |_, operation, key, _| {
             match operation == Operation::ReadBack && key.ends_with(".json") {
