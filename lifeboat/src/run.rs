@@ -156,7 +156,7 @@ impl Attempts<'_> {
                 _ => {
                     // What became of the backup is told even if there is no room for the report.
                     tell(&report);
-                    if left.is_ok() && outcome.succeeded(COMMIT) && outcome.cause.is_none() {
+                    if left.is_ok() && may_repair(&outcome, deadline) {
                         let lags = seen.shows_lag(self.pipeline)
                             || planning::lacks_a_copy(&plan, &run_dir);
                         self.repair(&mut report, &run_dir, lags, deadline);
@@ -209,6 +209,11 @@ impl Attempts<'_> {
             repair: None,
         }
     }
+}
+
+/// The backup is committed, whatever came of the stages after that; and nobody asks for the end.
+fn may_repair(outcome: &Outcome, deadline: Instant) -> bool {
+    outcome.succeeded(COMMIT) && outcome.code <= 128 && Instant::now() < deadline
 }
 
 /// A stream that broke, or bytes that were wrong, may come right from another member. Anything

@@ -176,7 +176,8 @@ fn another_copy_may_help(outcome: &Outcome) -> bool {
     codes.iter().any(|exit| exit.code() == outcome.code)
 }
 
-/// The copies of a backup that can be tried, in the order of the destinations.
+/// The copies of a backup that can be tried, in the order of the destinations; those that somebody
+/// has called suspect are the last.
 pub(crate) fn usable_copies<'a>(
     catalogue: &'a Catalogue,
     backup: &BackupName,
@@ -187,9 +188,10 @@ pub(crate) fn usable_copies<'a>(
         .filter(|(destination, b)| b.name == *backup && from.is_none_or(|f| f == *destination))
         .collect();
     // A suspect copy is still the right bytes; whoever asks for it by name shall have it.
-    let usable: Vec<Copy<'a>> = all
-        .iter()
-        .filter(|(_, b)| b.state != State::Broken)
+    let mut there: Vec<_> = all.iter().filter(|(_, b)| b.state != State::Broken).collect();
+    there.sort_by_key(|(_, b)| !b.state.is_trusted());
+    let usable: Vec<Copy<'a>> = there
+        .into_iter()
         .filter_map(|(destination, b)| Some((*destination, b.manifest.as_ref()?)))
         .collect();
     if !usable.is_empty() {

@@ -5,10 +5,14 @@
 #![allow(clippy::disallowed_methods, reason = "damage is done without care")]
 #![allow(clippy::unwrap_used, reason = "functions that tests share are not seen as tests")]
 
+use lifeboat_tests::checker::sha256_of;
 use lifeboat_tests::copies_scene::{Copies, Damage};
+use lifeboat_tests::fault_front::{Fault, Operation, Rule};
 use lifeboat_tests::site::Ran;
 use lifeboat_tests::skips::or_skip;
 use lifeboat_tests::soak::deaths::{Choice, Death};
+use lifeboat_tests::soak::stores::Stores;
+use lifeboat_tests::soak::world::{Kind, Shape};
 use lifeboat_tests::toxics::Line;
 use serde_json::Value;
 
@@ -109,12 +113,16 @@ fn f45_f46_f47_what_a_scrub_may_not_repair_is_marked_and_sync_makes_it_good() {
     let Some(mut copies) = copies("scrub_mark", 1) else { return };
     let backup = copies.backups[0].clone();
     let bytes = copies.damage(1, &backup, Damage::Flip).unwrap();
+    for _ in 0..2 {
+        let _ = scrub(&copies, &["--no-repair"]).code(20);
+    }
     let report = scrub(&copies, &["--no-repair"]).code(20).json();
+    assert_eq!(copies.records(1, &backup, "suspect").len(), 1, "it is said once");
     assert_eq!(results(&report)[1], ("place_1".to_owned(), "damaged".to_owned()));
     assert_eq!(std::fs::read(copies.artifact(1, &backup)).unwrap(), bytes);
     let shown = show(&copies, 1);
     assert_eq!(shown["state"], "suspect");
-    assert!(shown["problem"].as_str().unwrap().contains("a scrub found it damaged"), "{shown:#}");
+    assert!(shown["problem"].as_str().unwrap().contains("it was found damaged"), "{shown:#}");
     let status = copies.world.site.lifeboat(&["status", "--json"]).code(40).json();
     assert_eq!((&status["copies"], &status["lagging"]["place_1"]), (&2.into(), &1.into()));
     // It is no copy that counts, and none that anybody fetches unasked.
@@ -177,6 +185,84 @@ fn f44_i20_with_an_identity_a_scrub_looks_inside_and_without_one_it_calls_nothin
     let left = std::fs::read_dir(copies.world.site.path("state/demo/scrubs")).unwrap();
     assert_eq!(left.count(), 0, "nothing of it is left on this machine");
     copies.must_be_level("after");
+}
+
+/// Every copy has the bytes that the manifest says, and nobody can open them: all are suspect, once,
+/// and nothing is copied for it.
+#[test]
+fn f45_what_is_not_sound_inside_is_marked_everywhere_once_and_copied_nowhere() {
+    // No store but a directory lets a hand change what it keeps checksums of.
+    let made = Copies::with(&[Kind::Directory; 3], 2, Stores::default());
+    let Some(copies) = or_skip("scrub_unsound", made) else { return };
+    let backup = copies.backups[0].clone();
+    let mut bytes = std::fs::read(copies.artifact(0, &backup)).unwrap();
+    let text = std::fs::read_to_string(copies.manifest(0, &backup)).unwrap();
+    let before = sha256_of(&copies.artifact(0, &backup));
+    *bytes.last_mut().unwrap() ^= 1;
+    for at in 0..3 {
+        durable::replace(&copies.artifact(at, &backup), &bytes).unwrap();
+    }
+    let text = text.replace(&before, &sha256_of(&copies.artifact(0, &backup)));
+    for at in 0..3 {
+        durable::replace(&copies.manifest(at, &backup), text.as_bytes()).unwrap();
+    }
+    let suspects = || [0, 1, 2].map(|at| copies.records(at, &backup, "suspect").len());
+    // Without a key nothing is wrong with it.
+    let _ = scrub(&copies, &[]).code(0);
+    let report = scrub(&copies, &["--identity", "keys/identity.txt"]).code(20).json();
+    let found = results(&report);
+    assert!(found[..3].iter().all(|(_, result)| result == "damaged"), "{report:#}");
+    assert!(found[3..].iter().all(|(_, result)| result == "whole"), "{report:#}");
+    assert_eq!(suspects(), [1, 1, 1]);
+    for at in 0..3 {
+        assert_eq!(show(&copies, at)["state"], "suspect", "{at}");
+    }
+    let status = copies.world.site.lifeboat(&["status", "--json"]).code(0).json();
+    assert_eq!(status["newest"], copies.backups[1].as_str(), "{status:#}");
+    // It is told each time, and nothing is done for it, however often.
+    for _ in 0..2 {
+        let report = copies.world.site.lifeboat(&["sync", "--json"]).code(0).json();
+        assert_eq!(report["copies"], serde_json::json!([]), "{report:#}");
+        assert_eq!(report["remarks"][0]["kind"], "suspect", "{report:#}");
+        let _ = scrub(&copies, &["--identity", "keys/identity.txt"]).code(20);
+        assert_eq!(suspects(), [1, 1, 1]);
+    }
+    assert!((0..3).all(|at| copies.quarantine(at).is_empty()));
+}
+
+/// What lies in an archive is read by nobody every day: it is told, and is no failure.
+#[test]
+fn f45_a_copy_in_an_archive_is_told_and_changes_no_exit_code() {
+    let Some(mut copies) = copies("scrub_archive", 1) else { return };
+    let backup = copies.backups[0].clone();
+    let front = || copies.world.destinations[2].front.as_ref().unwrap();
+    let archived = Fault::refuse(403, "InvalidObjectState");
+    front().script(vec![Rule::on(Operation::Get, archived).artifacts()]);
+    let report = scrub(&copies, &[]).code(0).json();
+    assert_eq!(results(&report)[2], ("place_2".to_owned(), "archived".to_owned()), "{report:#}");
+    assert_eq!(copies.files(2, &backup).len(), 2, "artifact and manifest, and no record");
+    let said = copies.world.site.lifeboat(&["scrub"]).code(0).stdout;
+    assert!(said.contains("1 in an archive"), "{said}");
+    front().calm();
+    copies.must_be_level("after");
+}
+
+/// A writer that may not delete leaves its records; whoever prunes takes those away that say nothing.
+#[test]
+fn i22_prune_sweeps_the_records_that_newer_ones_make_superfluous() {
+    let Some(copies) = copies("scrub_sweep", 1) else { return };
+    let backup = copies.backups[0].clone();
+    let front = copies.world.destinations[2].front.as_ref().unwrap();
+    front.script(vec![Rule::on(Operation::Delete, Fault::refuse(403, "AccessDenied"))]);
+    for _ in 0..4 {
+        let _ = scrub(&copies, &[]).code(0);
+    }
+    assert_eq!(copies.records(2, &backup, "checked").len(), 4);
+    front.calm();
+    copies.world.configure(&Shape { prune: Some((9, 1)), ..copies.shape.clone() });
+    let _ = copies.world.site.lifeboat(&["prune"]).code(0);
+    assert_eq!(copies.records(2, &backup, "checked").len(), 1);
+    assert_eq!(show(&copies, 2)["verified_depth"], "digest");
 }
 
 #[test]

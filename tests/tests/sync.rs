@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, reason = "functions that tests share are not seen as tests")]
 
 use lifeboat_tests::checker::Picture;
+use lifeboat_tests::cloud_scene::{Backend, CloudScene};
 use lifeboat_tests::copies_scene::{Copies, Damage, name_of};
 use lifeboat_tests::fault_front::{Fault, Operation, Rule};
 use lifeboat_tests::running::Process;
@@ -365,6 +366,8 @@ fn a_budget_ends_what_it_does_not_cover_and_is_told() {
 #[test]
 fn f36_each_run_makes_good_what_lags_behind_within_its_budget() {
     let Some(mut copies) = copies("run_repairs", 1) else { return };
+    // With a policy a run brings all that is to be kept.
+    copies.world.configure(&Shape { prune: Some((9, 1)), ..copies.shape.clone() });
     copies.empty(1);
     // Off means off.
     let report = copies.world.site.lifeboat(&["run", "--json"]).code(0).json();
@@ -395,4 +398,150 @@ fn f36_each_run_makes_good_what_lags_behind_within_its_budget() {
     assert_eq!(ran.json()["repair"]["copied"], 1, "{}", ran.stdout);
     copies.backups.push(missed);
     copies.must_be_level("after the second repair");
+}
+
+/// Without a policy a rule of the bucket may remove what is old: it does not come back with each run.
+#[test]
+fn f37_a_run_brings_back_nothing_that_a_rule_of_the_bucket_removed() {
+    let Some(mut copies) = copies("run_lifecycle", 4) else { return };
+    copies.world.site.unset("LIFEBOAT__REPLICATE__REPAIR");
+    let oldest = copies.backups[3].clone();
+    let _ = copies.damage(1, &oldest, Damage::Nothing);
+    let report = copies.world.site.lifeboat(&["run", "--json"]).code(0).json();
+    assert!(report["repair"].is_null(), "{report:#}");
+    let status = copies.world.site.lifeboat(&["status", "--json"]).code(0).json();
+    assert_eq!(status["lagging"], serde_json::json!({}));
+    // One that is missing within its own time is brought, and nothing besides.
+    let middle = copies.backups[1].clone();
+    let _ = copies.damage(1, &middle, Damage::Nothing);
+    let report = copies.world.site.lifeboat(&["run", "--json"]).code(0).json();
+    assert_eq!((&report["repair"]["copied"], &report["repair"]["lacking"]), (&1.into(), &0.into()));
+    let held = copies.world.look()["place_1"].clone();
+    assert!(held.backups.contains_key(&middle) && !held.backups.contains_key(&oldest), "{held:?}");
+    // A person who asks for all gets all.
+    let _ = sync(&copies, &[]).code(0);
+    copies.must_be_level("after sync");
+}
+
+/// The backup is committed before `prune` has its say.
+#[test]
+fn f36_a_run_whose_prune_refuses_makes_good_what_lags_behind() {
+    let Some(mut copies) = copies("run_refused", 5) else { return };
+    copies.world.site.unset("LIFEBOAT__REPLICATE__REPAIR");
+    let newest = copies.backups[0].clone();
+    let _ = copies.damage(1, &newest, Damage::Nothing);
+    copies.world.configure(&Shape { prune: Some((2, 1)), ..copies.shape.clone() });
+    copies.world.site.set("LIFEBOAT__PRUNE__MAX_FRACTION", "0.01");
+    let report = copies.world.site.lifeboat(&["run", "--json"]).code(50).json();
+    assert_eq!(report["repair"]["copied"], 1, "{report:#}");
+    copies.must_be_level("after the repair");
+}
+
+/// What a run began within its time is not waited for until the run's own deadline.
+#[test]
+fn f36_a_repair_is_given_up_a_while_after_its_budget() {
+    let Some(mut copies) = copies("sync_given_up", 2) else { return };
+    copies.empty(2);
+    let line = |line| copies.world.destinations[2].front.as_ref().unwrap().toxic(line);
+    line(Line::Slow { each_ms: 700 });
+    let arguments = ["--budget", "5m", "--give-up-after", "2s"];
+    let report = copies.world.site.program("lifeboat-sync", &arguments).code(40).json();
+    assert!(told(&report).iter().all(|(result, _, _)| result == "left"), "{report:#}");
+    line(Line::Sound);
+    let _ = sync(&copies, &[]).code(0);
+    copies.must_be_level("after");
+}
+
+/// Two prefixes of one server: the bytes of the artifact do not pass through here.
+#[test]
+fn f36_stores_of_one_provider_copy_among_themselves() {
+    let Some(scene) = or_skip("sync_neighbours", CloudScene::small("sync_neighbours")) else {
+        return;
+    };
+    for backend in scene.clouds() {
+        let (one, twin) = (scene.place(backend, "one"), scene.place(backend, "twin"));
+        let _ = one.replicate().code(0);
+        let calm = "timeout = \"20s\"\n";
+        let other = twin.destination_at("twin", &one.front().endpoint(), calm);
+        one.configure("1", &[one.destination(calm), other], "");
+        let report = one.lifeboat(&["sync", "--json"]).code(0).json();
+        let expected = ("copied".to_owned(), "twin".to_owned(), "missing".to_owned());
+        assert_eq!(told(&report), [expected], "{backend:?}: {report:#}");
+        // Azurite does not read from elsewhere by itself: there the bytes come through here.
+        let among = backend != Backend::Azure;
+        let copy = &report["copies"][0];
+        assert_eq!(copy["server_side"].as_bool().unwrap_or(false), among, "{backend:?}: {copy:#}");
+        one.holds(1).and_then(|()| twin.holds(1)).unwrap_or_else(|e| panic!("{backend:?}: {e}"));
+    }
+}
+
+/// A cloud loses an old backup, or comes back with one that was pruned.
+#[test]
+fn f37_on_every_cloud_a_deletion_is_made_good_and_what_was_pruned_stays_away() {
+    let stores = Stores::start("sync_clouds_old");
+    let kinds = [Kind::Directory, Kind::Gcs, Kind::Azure].map(|k| stores.or(k));
+    let made = Copies::with(&kinds, 3, stores);
+    let Some(mut copies) = or_skip("sync_clouds_old", made) else { return };
+    let whole = copies.must_be_level("before");
+    let oldest = copies.backups[2].clone();
+    let found = whole["place_0"].backups[&oldest].clone();
+    let keys = [found.artifact.unwrap(), found.manifest];
+    let folder = copies.world.destinations[0].place.folder.clone();
+    let old = keys.clone().map(|key| (std::fs::read(folder.join(&key)).unwrap(), key));
+    for at in [1, 2] {
+        keys.iter().for_each(|key| copies.world.destinations[at].place.remove(key));
+    }
+    let report = sync(&copies, &[]).code(0).json();
+    assert_eq!(told(&report).len(), 2, "{report:#}");
+    copies.must_be_level("after a deletion");
+    copies.world.configure(&Shape { prune: Some((2, 1)), ..copies.shape.clone() });
+    let _ = copies.world.site.lifeboat(&["prune"]).code(0);
+    let pruned = copies.world.look();
+    assert!(pruned.values().all(|held| held.backups.len() == 2), "{pruned:#?}");
+    let _ = sync(&copies, &[]).code(0);
+    assert_eq!(copies.world.look(), pruned);
+    for at in [1, 2] {
+        let place = copies.world.destinations[at].place.clone();
+        old.iter().for_each(|(bytes, key)| place.put(key, bytes));
+        let _ = sync(&copies, &[]).code(0);
+        let held = copies.world.look();
+        let has = held.iter().filter(|(_, held)| held.backups.contains_key(&oldest)).count();
+        assert_eq!(has, 1, "{}: nobody gets it back: {held:#?}", place.name);
+        let _ = copies.world.site.lifeboat(&["prune"]).code(0);
+        assert_eq!(copies.world.look(), pruned, "{}", place.name);
+    }
+}
+
+/// What a pipeline without `encrypt` has put into directories stays there, whoever copies.
+#[test]
+fn i13_a_backup_that_nobody_encrypted_leaves_no_directory_until_that_is_allowed() {
+    let Some(mut copies) = copies("sync_plaintext", 1) else { return };
+    let line = |copies: &Copies, line| {
+        copies.world.destinations[2].front.as_ref().unwrap().toxic(line);
+    };
+    copies.world.site.set("LIFEBOAT__STAGES", "capture,verify,compress,replicate");
+    copies.world.site.set("LIFEBOAT__REPLICATE__ALLOW_PLAINTEXT", "true");
+    line(&copies, Line::Cut { after_bytes: 0 });
+    let report = copies.world.site.lifeboat(&["run", "--json"]).code(40).json();
+    let plain = report["backup"].as_str().unwrap().to_owned();
+    line(&copies, Line::Sound);
+    copies.world.site.unset("LIFEBOAT__STAGES");
+    copies.world.site.unset("LIFEBOAT__REPLICATE__ALLOW_PLAINTEXT");
+    copies.world.site.unset("LIFEBOAT__REPLICATE__REPAIR");
+    copies.world.rest();
+    let report = sync(&copies, &[]).code(40).json();
+    let remark = &report["remarks"][0];
+    assert_eq!((&remark["kind"], &remark["backup"]), (&"plaintext".into(), &plain.as_str().into()));
+    assert_eq!((&remark["destination"], told(&report).len()), (&"place_2".into(), 0));
+    // Nor does a run bring it there, and it does not try each time.
+    let report = copies.world.site.lifeboat(&["run", "--json"]).code(0).json();
+    assert!(report["repair"].is_null(), "{report:#}");
+    let report = copies.world.site.lifeboat(&["scrub", "--json"]).code(0).json();
+    assert_eq!(report["repairs"], serde_json::json!([]), "{report:#}");
+    assert_eq!(copies.files(2, &plain), Vec::<PathBuf>::new());
+    // Unless that is meant.
+    copies.world.site.set("LIFEBOAT__REPLICATE__ALLOW_PLAINTEXT", "true");
+    let report = sync(&copies, &[]).code(0).json();
+    assert_eq!(told(&report).len(), 1, "{report:#}");
+    assert_eq!(copies.files(2, &plain).len(), 2);
 }

@@ -7,7 +7,7 @@
 
 use crate::manifest::{Manifest, ManifestError};
 use crate::name::{BackupName, ObjectName};
-use crate::record::{Drilled, Looked, Told};
+use crate::record::{Depth, Drilled, Looked, Told};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -112,6 +112,15 @@ pub struct Backup {
     pub notes: Vec<String>,
 }
 
+impl Backup {
+    /// Whether it is suspect already because of a look of just this depth: there is no need to say so
+    /// again.
+    #[must_use]
+    pub fn is_doubted(&self, depth: Depth) -> bool {
+        self.doubt.is_some_and(|doubt| doubt.depth == depth)
+    }
+}
+
 /// An artifact that no manifest names.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Orphan {
@@ -210,9 +219,14 @@ type Records = BTreeMap<BackupName, Vec<(String, ObjectName)>>;
 /// Puts a listing, the manifests and the records of drills together.
 ///
 /// `read` gives, for each key of a manifest in the listing, its bytes, and for the keys of
-/// [`crate::newest_records`] theirs.
+/// [`crate::newest_records`] theirs. What they say is judged as of `now`.
 #[must_use]
-pub fn assemble(cluster: &str, objects: &[Object], read: &BTreeMap<String, Vec<u8>>) -> Assembled {
+pub fn assemble(
+    cluster: &str,
+    objects: &[Object],
+    read: &BTreeMap<String, Vec<u8>>,
+    now: Timestamp,
+) -> Assembled {
     let lengths: BTreeMap<&str, u64> = objects.iter().map(|o| (o.key.as_str(), o.bytes)).collect();
     let mut manifests = Vec::new();
     let mut orphans: Vec<(BackupName, Orphan)> = Vec::new();
@@ -232,7 +246,8 @@ pub fn assemble(cluster: &str, objects: &[Object], read: &BTreeMap<String, Vec<u
     records.values_mut().for_each(|all| all.sort_by(|a, b| drill_of(&b.1).cmp(&drill_of(&a.1))));
     let judge = |(key, name): &(&String, ObjectName)| {
         let bytes = read.get(*key)?;
-        Some(Judge { cluster, lengths: &lengths, records: &records, read }.of(key, name, bytes))
+        let (lengths, records) = (&lengths, &records);
+        Some(Judge { cluster, lengths, records, read, now }.of(key, name, bytes))
     };
     let mut backups: Vec<Backup> = manifests.iter().filter_map(judge).collect();
     backups.sort_by(|a, b| a.name.cmp(&b.name));
@@ -259,6 +274,7 @@ struct Judge<'a> {
     lengths: &'a BTreeMap<&'a str, u64>,
     records: &'a Records,
     read: &'a BTreeMap<String, Vec<u8>>,
+    now: Timestamp,
 }
 
 impl Judge<'_> {
@@ -280,7 +296,8 @@ impl Judge<'_> {
             Ok(manifest) => {
                 let found = self.lengths.get(manifest.artifact_key().as_str()).copied();
                 let (state, problem) = judge_artifact(&manifest, found);
-                let told = Told::of(self.cluster, &manifest, &manifest_sha256, records, self.read);
+                let (cluster, read) = (self.cluster, self.read);
+                let told = Told::of(cluster, &manifest, &manifest_sha256, records, read, self.now);
                 (told.decide(state, problem), Some(manifest), told)
             }
         };

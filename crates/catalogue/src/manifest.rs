@@ -231,6 +231,12 @@ impl Manifest {
         Manifest::from_bytes(&self.cluster, &self.object_name(), &bytes).map(drop)
     }
 
+    /// Whether a step encrypted the bytes before they were stored.
+    #[must_use]
+    pub fn is_encrypted(&self) -> bool {
+        self.steps.iter().any(|step| step.stage == "encrypt")
+    }
+
     /// Reads a manifest that is stored under `name` in the folder of `cluster`, and checks that
     /// it describes just that backup.
     ///

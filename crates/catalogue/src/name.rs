@@ -5,7 +5,7 @@
 //! <prefix>/<cluster>/<tier>/<time>-<run>-<revision>.json        the manifest
 //! <prefix>/<cluster>/<tier>/<time>-<run>-proven-<drill>.json    what a drill found (also -suspect-,
 //!                                                               -restored-), or a scrub (-checked-)
-//! <prefix>/<cluster>/quarantine/<tier>/<file>/<sha256>          bytes that were found damaged there
+//! <prefix>/<cluster>/quarantine/<tier>/<file>/<digits>          bytes that were found damaged there
 //! ```
 //!
 //! All begin with the backup's name, so that one prefix finds both and a listing sorts by time.

@@ -7,7 +7,8 @@
 //! Invariants: nothing but a drill that started etcd proves a backup; a drill without etcd neither
 //! proves nor clears what a drill suspects; what a scrub suspects is cleared by whoever reads as deep
 //! as it did, or deeper, and finds nothing wrong; a backup that is broken, or whose own cluster called
-//! it corrupt, is made no better by any record.
+//! it corrupt, is made no better by any record; a record that is dated ahead decides nothing, for as
+//! long as its date lies ahead.
 //!
 //! Does not: read or write any store, or decide what is kept.
 
@@ -23,12 +24,15 @@ use std::collections::BTreeMap;
 const VERSION: u32 = 1;
 /// A record has some hundred bytes; more than this is not one.
 pub const RECORD_BYTES_MAX: u64 = 64 << 10;
-/// How many records of one backup are read, the newest first. A drill every day for half a month;
-/// what is older decides nothing as long as a newer one does.
+/// How many records of drills that ended well are read of one backup, the newest first, and as many
+/// of suspicions, whoever has them. A drill every day for half a month; what is older decides nothing
+/// as long as a newer one does.
 pub const RECORDS_READ_MAX: usize = 16;
-/// How many records of good checks are read besides: they come every few days, and must not crowd
-/// out what a drill found.
+/// How many records of good checks are read besides. Each kind has a limit of its own: checks come
+/// every few days, and neither they nor what scrubs suspect may crowd out what a drill found.
 pub const CHECKS_READ_MAX: usize = 8;
+/// A record dated further after now than this comes from a wrong clock, here or there.
+const CLOCK_SKEW_MAX_SECONDS: i64 = 180;
 /// How many words of its own a record carries, in bytes.
 const SUMMARY_BYTES_MAX: usize = 2_000;
 
@@ -156,6 +160,14 @@ pub enum RecordError {
         /// What it says.
         found: String,
     },
+    /// It was made by a clock that is ahead of ours.
+    #[error("it is dated {at}, which is ahead of now, {now}")]
+    Ahead {
+        /// Its date.
+        at: Timestamp,
+        /// When the catalogue was read.
+        now: Timestamp,
+    },
     /// It is about other bytes.
     #[error("it is about another {what}, with SHA-256 {found}; this one has {expected}")]
     OtherBytes {
@@ -274,6 +286,15 @@ impl Record {
         }
     }
 
+    /// Whether it was made before now, give or take what clocks differ by.
+    fn must_be_of_the_past(&self, now: Timestamp) -> Result<(), RecordError> {
+        let latest = now.as_second().saturating_add(CLOCK_SKEW_MAX_SECONDS);
+        match self.at.as_second() <= latest {
+            true => Ok(()),
+            false => Err(RecordError::Ahead { at: self.at, now }),
+        }
+    }
+
     /// Whether it is about this manifest and the artifact that it names.
     ///
     /// # Errors
@@ -330,7 +351,7 @@ pub(crate) struct Told {
     decides: Option<Record>,
     /// How deep somebody looked, since, and found nothing wrong; records are taken newest first.
     cleared: Option<Depth>,
-    /// The keys of good checks that a newer one, as deep or deeper, makes superfluous.
+    /// The keys of what scrubs have found and a newer record, as deep or deeper, makes superfluous.
     pub(crate) superfluous: Vec<String>,
     /// What is odd about the records.
     pub(crate) notes: Vec<String>,
@@ -344,22 +365,20 @@ impl Told {
         manifest_sha256: &str,
         names: &[(String, ObjectName)],
         read: &BTreeMap<String, Vec<u8>>,
+        now: Timestamp,
     ) -> Self {
         let mut told = Told::default();
-        let is_check = |name: &ObjectName| {
-            matches!(name, ObjectName::Record { finding: Finding::Checked, .. })
-        };
-        let (mut drills, mut checks) = (0, 0);
+        let mut counts: BTreeMap<Shelf, usize> = BTreeMap::new();
         for (key, name) in names {
-            let (count, limit) = match is_check(name) {
-                true => (&mut checks, CHECKS_READ_MAX),
-                false => (&mut drills, RECORDS_READ_MAX),
-            };
+            let ObjectName::Record { finding, .. } = name else { continue };
+            let shelf = Shelf::of(*finding);
+            let count = counts.entry(shelf).or_default();
             *count += 1;
             // One that was removed since it was listed says nothing.
-            let Some(bytes) = read.get(key).filter(|_| *count <= limit) else { continue };
+            let Some(bytes) = read.get(key).filter(|_| *count <= shelf.limit()) else { continue };
             let record = Record::from_bytes(cluster, name, bytes).and_then(|record| {
                 record.must_be_about(manifest, manifest_sha256)?;
+                record.must_be_of_the_past(now)?;
                 Ok(record)
             });
             match record {
@@ -367,8 +386,11 @@ impl Told {
                 Err(e) => told.notes.push(format!("the record {key} decides nothing: {e}")),
             }
         }
-        if let Some(unread) = drills.checked_sub(RECORDS_READ_MAX).filter(|n| *n > 0) {
-            told.notes.push(format!("{unread} older records of drills were not read"));
+        let unread =
+            |shelf: Shelf| counts.get(&shelf).map_or(0, |n| n.saturating_sub(shelf.limit()));
+        match unread(Shelf::Drills) + unread(Shelf::Doubts) {
+            0 => {}
+            n => told.notes.push(format!("{n} older records of drills were not read")),
         }
         told
     }
@@ -393,9 +415,23 @@ impl Told {
                 }
                 self.cleared = self.cleared.max(Some(record.depth));
             }
-            Finding::Suspect if record.depth.is_of_scrub() && is_cleared => {}
+            // Cleared, or said again: whatever clears the newer suspicion clears this one too.
+            Finding::Suspect
+                if record.depth.is_of_scrub() && (is_cleared || self.covers(&record)) =>
+            {
+                self.superfluous.push(key.to_owned());
+            }
             Finding::Proven | Finding::Suspect => drop(self.decides.get_or_insert(record)),
         }
+    }
+
+    /// Whether a newer suspicion of a scrub stands that is as deep.
+    fn covers(&self, record: &Record) -> bool {
+        self.decides.as_ref().is_some_and(|newer| {
+            newer.finding == Finding::Suspect
+                && newer.depth.is_of_scrub()
+                && newer.depth >= record.depth
+        })
     }
 
     /// The suspicion that stands, if one does.
@@ -417,7 +453,7 @@ impl Told {
             }
             (Some(record), State::Verified) => {
                 let who = match record.depth.is_of_scrub() {
-                    true => "a scrub found it damaged",
+                    true => "it was found damaged",
                     false => "a drill failed",
                 };
                 let text = format!("{who} at {}: {}", record.at, brief(&record.summary));
@@ -428,22 +464,50 @@ impl Told {
     }
 }
 
+/// Kinds of records that are counted apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Shelf {
+    /// Of drills that ended well.
+    Drills,
+    /// Of suspicions, whoever has them: no name tells that.
+    Doubts,
+    /// Of good checks.
+    Checks,
+}
+
+impl Shelf {
+    fn of(finding: Finding) -> Self {
+        match finding {
+            Finding::Proven | Finding::Restored => Shelf::Drills,
+            Finding::Suspect => Shelf::Doubts,
+            Finding::Checked => Shelf::Checks,
+        }
+    }
+
+    fn limit(self) -> usize {
+        match self {
+            Shelf::Drills | Shelf::Doubts => RECORDS_READ_MAX,
+            Shelf::Checks => CHECKS_READ_MAX,
+        }
+    }
+}
+
 /// The keys of the records that decide, among all keys of a listing: of each backup the newest
-/// [`RECORDS_READ_MAX`], and the newest [`CHECKS_READ_MAX`] of good checks.
+/// [`RECORDS_READ_MAX`] of drills that ended well, as many of suspicions, and the newest
+/// [`CHECKS_READ_MAX`] of good checks.
 #[must_use]
 pub fn newest_records<'a>(cluster: &str, keys: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
-    let mut of_each: BTreeMap<(BackupName, bool), Vec<(BackupName, &str)>> = BTreeMap::new();
+    let mut of_each: BTreeMap<(BackupName, Shelf), Vec<(BackupName, &str)>> = BTreeMap::new();
     for key in keys {
         if let Some(ObjectName::Record { backup, finding, drill, .. }) =
             ObjectName::parse(cluster, key)
         {
-            let is_check = finding == Finding::Checked;
-            of_each.entry((backup, is_check)).or_default().push((drill, key));
+            of_each.entry((backup, Shelf::of(finding))).or_default().push((drill, key));
         }
     }
-    let newest = of_each.into_iter().flat_map(|((_, is_check), mut all)| {
+    let newest = of_each.into_iter().flat_map(|((_, shelf), mut all)| {
         all.sort_by(|a, b| b.cmp(a));
-        all.truncate(if is_check { CHECKS_READ_MAX } else { RECORDS_READ_MAX });
+        all.truncate(shelf.limit());
         all
     });
     newest.map(|(_, key)| key).collect()

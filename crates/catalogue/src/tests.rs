@@ -75,7 +75,7 @@ impl Folder {
     }
 
     fn assembled(&self) -> Assembled {
-        assemble("prod", &self.objects, &self.read)
+        assemble("prod", &self.objects, &self.read, at(100_000))
     }
 }
 
@@ -403,13 +403,14 @@ mod drills {
         let manifest = manifest(0);
         let mut folder = Folder::of(std::slice::from_ref(&manifest));
         for day in 0..=RECORDS_READ_MAX {
-            let finding = if day == 0 { Finding::Suspect } else { Finding::Proven };
-            folder.put_record(&record(&manifest, 60 * day as i64, finding, Depth::Etcd));
+            let finding = if day == 0 { Finding::Restored } else { Finding::Proven };
+            let depth = if day == 0 { Depth::Native } else { Depth::Etcd };
+            folder.put_record(&record(&manifest, 60 * day as i64, finding, depth));
         }
         let keys: Vec<&str> = folder.objects.iter().map(|o| o.key.as_str()).collect();
         let newest = newest_records("prod", keys.iter().copied());
         assert_eq!(newest.len(), RECORDS_READ_MAX);
-        assert!(!newest.iter().any(|key| key.contains("suspect")), "the oldest is left out");
+        assert!(!newest.iter().any(|key| key.contains("restored")), "the oldest is left out");
         let backup = folder.only();
         assert_eq!(backup.records.len(), RECORDS_READ_MAX + 1, "all of them go with the backup");
         assert!(backup.notes.concat().contains("1 older records"), "{:?}", backup.notes);
@@ -501,6 +502,60 @@ mod drills {
         assert_eq!((folder.only().state, folder.only().notes.len()), (State::Suspect, 0));
     }
 
+    /// However often a scrub suspects it, a proof and a failed drill are still read.
+    #[test]
+    fn f45_f56_what_scrubs_suspect_crowds_out_nothing_that_a_drill_found() {
+        let manifest = manifest(0);
+        let mut folder = Folder::of(std::slice::from_ref(&manifest));
+        folder.put_record(&record(&manifest, 1, Finding::Proven, Depth::Etcd));
+        for day in 1..=40 {
+            folder.put_record(&record(&manifest, 60 * day, Finding::Suspect, Depth::Digest));
+        }
+        folder.put_record(&record(&manifest, 60 * 50, Finding::Checked, Depth::Digest));
+        let keys: Vec<&str> = folder.objects.iter().map(|o| o.key.as_str()).collect();
+        let newest = newest_records("prod", keys.iter().copied()).len();
+        assert_eq!(newest, 1 + RECORDS_READ_MAX + 1);
+        let backup = folder.only();
+        assert_eq!((backup.state, backup.proven_at), (State::Proven, Some(at(1))));
+        // What is cleared is superfluous, and so is what is said twice.
+        assert_eq!(backup.superfluous.len(), RECORDS_READ_MAX);
+        folder.put_record(&record(&manifest, 60 * 60, Finding::Suspect, Depth::Content));
+        let standing =
+            folder.put_record(&record(&manifest, 60 * 70, Finding::Suspect, Depth::Content));
+        let backup = folder.only();
+        assert_eq!((backup.state, backup.doubt.unwrap().at), (State::Suspect, at(60 * 70)));
+        assert_eq!(backup.superfluous.len(), RECORDS_READ_MAX - 1, "of those that are read");
+        assert!(!backup.superfluous.contains(&standing));
+        assert!(backup.is_doubted(Depth::Content) && !backup.is_doubted(Depth::Digest));
+        // What a drill suspects is nobody's to sweep away.
+        folder.put_record(&record(&manifest, 60 * 80, Finding::Suspect, Depth::Etcd));
+        let drill = folder.put_record(&record(&manifest, 60 * 90, Finding::Suspect, Depth::Etcd));
+        let backup = folder.only();
+        assert!(!backup.superfluous.contains(&drill), "{:?}", backup.superfluous);
+    }
+
+    /// A record from a clock that is ahead would decide for as long as its date lies ahead.
+    #[test]
+    fn i11_f39_a_record_that_is_dated_ahead_decides_nothing() {
+        let manifest = manifest(0);
+        let now = 100_000;
+        for finding in [Finding::Proven, Finding::Suspect] {
+            let mut folder = Folder::of(std::slice::from_ref(&manifest));
+            folder.put_record(&record(&manifest, now + 181, finding, Depth::Etcd));
+            let backup = folder.only();
+            assert_eq!((backup.state, &backup.drill), (State::Verified, &None), "{finding:?}");
+            assert!(backup.notes.concat().contains("ahead"), "{:?}", backup.notes);
+            // Clocks differ by a little.
+            folder.put_record(&record(&manifest, now + 179, finding, Depth::Etcd));
+            assert_ne!(folder.only().state, State::Verified, "{finding:?}");
+        }
+        // One from the future clears nothing either.
+        let mut folder = Folder::of(std::slice::from_ref(&manifest));
+        folder.put_record(&record(&manifest, 60, Finding::Suspect, Depth::Digest));
+        folder.put_record(&record(&manifest, now + 9_000, Finding::Checked, Depth::Digest));
+        assert_eq!(folder.only().state, State::Suspect);
+    }
+
     #[test]
     fn what_is_kept_in_quarantine_is_neither_a_backup_nor_an_orphan() {
         let manifest = manifest(0);
@@ -536,5 +591,23 @@ mod drills {
         folder.put_record(&record(&manifest(60), 80, Finding::Suspect, Depth::Etcd));
         let judged = judge(&folder);
         assert_eq!((judged.newest.as_ref(), judged.not_trusted), (Some(&old.backup), 2));
+    }
+
+    /// The line of `lifeboat status` speaks of one backup: what was read back is named.
+    #[test]
+    fn i22_the_verdict_names_the_newest_backup_that_was_read_back() {
+        let (old, new) = (manifest(0), manifest(60));
+        let mut folder = Folder::of(&[old.clone(), new.clone()]);
+        let judge = |folder: &Folder| {
+            let hour = Duration::from_secs(3600);
+            let judged = verdict(&catalogue(&[Some(folder)]), at(100), hour, 1);
+            (judged.newest_read_back, judged.verified_at)
+        };
+        assert_eq!(judge(&folder), (None, None));
+        folder.put_record(&record(&old, 90, Finding::Checked, Depth::Digest));
+        assert_eq!(judge(&folder), (Some(old.backup.clone()), Some(at(90))));
+        // A look at another one that was later says nothing of this one.
+        folder.put_record(&record(&new, 70, Finding::Checked, Depth::Digest));
+        assert_eq!(judge(&folder), (Some(new.backup), Some(at(70))));
     }
 }

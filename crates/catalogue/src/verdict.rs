@@ -55,7 +55,9 @@ pub struct Verdict {
     pub newest_proven: Option<BackupName>,
     /// When the last drill of that backup began that proved it.
     pub proven_at: Option<Timestamp>,
-    /// When a copy of any backup was last read back whole, by a scrub or a drill.
+    /// The newest backup of which a copy was ever read back whole, by a scrub or a drill.
+    pub newest_read_back: Option<BackupName>,
+    /// When a copy of that one was last read back whole.
     pub verified_at: Option<Timestamp>,
 }
 
@@ -106,7 +108,8 @@ pub fn verdict(
         Some(_) if copies < copies_wanted => Safety::Partial,
         Some(_) => Safety::Safe,
     };
-    let proven = newest_proven(catalogue);
+    let proven = newest_with(catalogue, |backup| backup.proven_at);
+    let read_back = newest_with(catalogue, |backup| Some(backup.verified?.at));
     Verdict {
         safety,
         newest: name,
@@ -118,15 +121,19 @@ pub fn verdict(
         unreadable,
         not_trusted: catalogue.copies().filter(|(_, b)| !b.state.is_trusted()).count(),
         proven_at: proven.map(|(_, at)| at),
-        verified_at: catalogue.copies().filter_map(|(_, b)| Some(b.verified?.at)).max(),
+        verified_at: read_back.map(|(_, at)| at),
+        newest_read_back: read_back.map(|(name, _)| name.clone()),
         newest_proven: proven.map(|(name, _)| name.clone()),
     }
 }
 
-/// The newest backup of which any copy is proven, and when that was, last.
-fn newest_proven(catalogue: &Catalogue) -> Option<(&BackupName, Timestamp)> {
-    let mut proven = catalogue.copies().filter_map(|(_, b)| Some((&b.name, b.proven_at?)));
-    let (name, first) = proven.next()?;
-    let times = proven.take_while(|(other, _)| *other == name).map(|(_, at)| at);
+/// The newest backup of which any copy has such a time, and the last of its times.
+fn newest_with(
+    catalogue: &Catalogue,
+    time: impl Fn(&crate::Backup) -> Option<Timestamp>,
+) -> Option<(&BackupName, Timestamp)> {
+    let mut all = catalogue.copies().filter_map(|(_, b)| Some((&b.name, time(b)?)));
+    let (name, first) = all.next()?;
+    let times = all.take_while(|(other, _)| *other == name).map(|(_, at)| at);
     Some((name, times.fold(first, Timestamp::max)))
 }

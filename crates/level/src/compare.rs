@@ -1,8 +1,10 @@
 //! Which copies are lacking, by the catalogues alone.
 
+use crate::aim::{Aim, Past};
 use crate::policy::{candidate, newest_cluster_id, tier};
-use catalogue::{Backup, BackupName, Catalogue, DestinationCatalogue, Manifest, State};
-use config::{Location, Pipeline};
+use catalogue::{
+    Backup, BackupName, Catalogue, Depth, DestinationCatalogue, Manifest, ObjectName, State,
+};
 use jiff::{Span, Timestamp};
 use retention::{Action, Guards, Ignored, Policy};
 use serde::{Deserialize, Serialize};
@@ -55,7 +57,8 @@ pub enum Why {
     Broken,
     /// A scrub found other bytes than the manifest says.
     Damaged,
-    /// A drill of it failed, and nobody has compared its bytes since.
+    /// A drill of it failed, or what is inside it was not sound, and nobody has compared its bytes
+    /// since.
     InDoubt,
 }
 
@@ -102,6 +105,8 @@ pub enum Kind {
     Strange,
     /// The policy cannot be applied to a destination, so that nothing is copied to it.
     Policy,
+    /// Nobody encrypted it, and the destination is not on this machine: it is not copied there.
+    Plaintext,
 }
 
 impl Kind {
@@ -124,28 +129,10 @@ impl Level {
     }
 }
 
-/// The names of the destinations in the order in which a copy is best taken from them: those on
-/// this machine first.
-#[must_use]
-pub fn nearest_first(pipeline: &Pipeline) -> Vec<String> {
-    let is_far = |name: &&String| {
-        !matches!(pipeline.destinations[*name].location(), Ok(Location::Directory(_)))
-    };
-    let mut names: Vec<&String> = pipeline.destinations.keys().collect();
-    names.sort_by_key(is_far);
-    names.into_iter().cloned().collect()
-}
-
-/// Compares what all destinations hold. `order` is that of [`nearest_first`]; without a policy every
-/// destination is to have everything. A destination that could not be read lacks nothing that
+/// Compares what all destinations hold. A destination that could not be read lacks nothing that
 /// anybody knows of, and gives nothing.
 #[must_use]
-pub fn compare(
-    catalogue: &Catalogue,
-    policy: Option<&Policy>,
-    order: &[String],
-    now: Timestamp,
-) -> Level {
+pub fn compare(catalogue: &Catalogue, aim: &Aim, now: Timestamp) -> Level {
     let readable: Vec<&DestinationCatalogue> =
         catalogue.destinations.iter().filter(|d| d.problem.is_none()).collect();
     let mut by_name: BTreeMap<&BackupName, Vec<(&str, &Backup)>> = BTreeMap::new();
@@ -157,11 +144,13 @@ pub fn compare(
     let names: Vec<&str> = readable.iter().map(|d| d.destination.as_str()).collect();
     let mut level = Level::default();
     for (name, copies) in by_name.into_iter().rev() {
-        one(name, &copies, &names, order, &mut level);
+        one(name, &copies, &names, &aim.order, &mut level);
     }
-    if let Some(policy) = policy {
-        keep_wanted(&mut level, catalogue, &readable, policy, now);
+    match &aim.policy {
+        Some(policy) => keep_wanted(&mut level, catalogue, &readable, policy, now),
+        None => keep_own_time(&mut level, &readable, aim.past),
     }
+    keep_sealed(&mut level, &aim.sealed);
     level.works.retain(|work| !work.lacks.is_empty());
     level
 }
@@ -196,12 +185,12 @@ fn one(
     for destination in readable {
         let there: Vec<&Backup> =
             copies.iter().filter(|(d, _)| d == destination).map(|(_, b)| *b).collect();
-        match lack(&there, best) {
-            Ok(None) => {}
-            Ok(Some((why, problem))) => {
+        match standing(&there, best) {
+            Standing::Level => {}
+            Standing::Lacking(why, problem) => {
                 lacks.push(Lack { destination: (*destination).to_owned(), why, problem });
             }
-            Err(problem) => remark(Kind::Strange, Some(destination), problem),
+            Standing::Told(kind, problem) => remark(kind, Some(destination), problem),
         }
     }
     level.works.push(Work {
@@ -214,40 +203,119 @@ fn one(
     });
 }
 
-/// Why nothing can be copied, when no copy is healthy.
+/// Why nothing can be copied, when no copy is healthy: because one or more are hurt, or because of
+/// what the backup itself is.
 fn without_source(copies: &[(&str, &Backup)]) -> (Kind, String) {
     let problems = copies.iter().filter_map(|(d, b)| Some(format!("{d}: {}", b.problem.as_ref()?)));
     let problems = problems.collect::<Vec<_>>().join("; ");
-    let is_of_cluster = |b: &Backup| {
-        b.state == State::Suspect && b.doubt.is_none_or(|doubt| !doubt.depth.is_of_scrub())
+    let is_hurt = |b: &Backup| {
+        b.state == State::Broken || b.doubt.is_some_and(|doubt| doubt.depth == Depth::Digest)
     };
-    match copies.iter().any(|(_, b)| is_of_cluster(b)) {
-        true => (Kind::Suspect, problems),
-        false => (Kind::NoSource, format!("no destination has a whole copy ({problems})")),
+    match copies.iter().any(|(_, b)| is_hurt(b)) {
+        false => (Kind::Suspect, problems),
+        true => (Kind::NoSource, format!("no destination has a whole copy ({problems})")),
     }
 }
 
-/// What a destination lacks of a backup of which `best` is a healthy copy, seen what is `there`.
-fn lack(there: &[&Backup], best: &Backup) -> Result<Option<(Why, Option<String>)>, String> {
+/// How one destination stands with one backup.
+enum Standing {
+    /// It has it whole.
+    Level,
+    /// It lacks it; the problem of what is there.
+    Lacking(Why, Option<String>),
+    /// It is no matter of copies.
+    Told(Kind, String),
+}
+
+/// How a destination stands with a backup of which `best` is a healthy copy, seen what is `there`.
+fn standing(there: &[&Backup], best: &Backup) -> Standing {
     if there.iter().any(|b| b.state.is_trusted()) {
-        return Ok(None);
+        return Standing::Level;
     }
+    let strange = |problem: String| Standing::Told(Kind::Strange, problem);
     let here = match there {
-        [] => return Ok(Some((Why::Missing, None))),
+        [] => return Standing::Lacking(Why::Missing, None),
         [only] => only,
-        _ => return Err(format!("{} manifests are there, none of them sound", there.len())),
+        _ => return strange(format!("{} manifests are there, none of them sound", there.len())),
     };
+    let problem = here.problem.clone();
     if here.exit.is_some() || here.manifest_key != best.manifest_key {
-        let problem = here.problem.clone().unwrap_or_default();
-        return Err(format!("{} is left as it is: {problem}", here.manifest_key));
+        let problem = problem.unwrap_or_default();
+        return strange(format!("{} is left as it is: {problem}", here.manifest_key));
     }
-    let why = match (here.state, here.doubt) {
-        (State::Broken, _) => Why::Broken,
-        (_, Some(doubt)) if doubt.depth.is_of_scrub() => Why::Damaged,
-        (_, Some(doubt)) if here.verified.is_none_or(|looked| looked.at < doubt.at) => Why::InDoubt,
-        _ => return Ok(None),
-    };
-    Ok(Some((why, here.problem.clone())))
+    match (here.state, here.doubt) {
+        (State::Broken, _) => Standing::Lacking(Why::Broken, problem),
+        (_, Some(doubt)) if doubt.depth == Depth::Digest => {
+            Standing::Lacking(Why::Damaged, problem)
+        }
+        // Its bytes may be others than those that were looked into: they are compared once.
+        (_, Some(doubt)) if here.verified.is_none_or(|looked| looked.at < doubt.at) => {
+            Standing::Lacking(Why::InDoubt, problem)
+        }
+        // They are the right ones: no copy of them would be any better.
+        _ => Standing::Told(Kind::Suspect, problem.unwrap_or_default()),
+    }
+}
+
+/// Turns what may not be brought to a destination, because nobody encrypted it, into remarks.
+fn keep_sealed(level: &mut Level, sealed: &BTreeSet<String>) {
+    for work in level.works.iter_mut().filter(|work| !work.manifest.is_encrypted()) {
+        for lack in work.lacks.extract_if(.., |lack| sealed.contains(&lack.destination)) {
+            let problem = format!(
+                "{} there, and not copied: nobody encrypted it, and replicate.allow_plaintext is \
+                 not set",
+                lack.why.name()
+            );
+            let (backup, destination) = (Some(work.backup.clone()), Some(lack.destination));
+            level.remarks.push(Remark { kind: Kind::Plaintext, backup, destination, problem });
+        }
+    }
+}
+
+/// Drops from the works what is missing in a destination of the time before its own history, tier by
+/// tier: somebody else, who is not known here, may have removed it.
+fn keep_own_time(level: &mut Level, readable: &[&DestinationCatalogue], past: Past) {
+    if past == Past::Whole {
+        return;
+    }
+    let newest = newest_of_each_tier(level);
+    for destination in readable {
+        if past == Past::OfNewcomers && destination.backups.is_empty() {
+            continue;
+        }
+        let mut begins: BTreeMap<String, BackupName> = newest.clone();
+        for backup in &destination.backups {
+            let Some(tier) = tier_of(&backup.manifest_key) else { continue };
+            let oldest = begins.entry(tier).or_insert_with(|| backup.name.clone());
+            *oldest = backup.name.clone().min(oldest.clone());
+        }
+        for work in &mut level.works {
+            let first = begins.get(&work.manifest.tier);
+            let is_before = first.is_some_and(|first| work.backup < *first);
+            let name = &destination.destination;
+            work.lacks.retain(|l| l.destination != *name || l.why != Why::Missing || !is_before);
+        }
+    }
+}
+
+/// The newest backup of each tier that any destination has whole.
+fn newest_of_each_tier(level: &Level) -> BTreeMap<String, BackupName> {
+    let mut newest: BTreeMap<String, BackupName> = BTreeMap::new();
+    for work in &level.works {
+        let found = newest.entry(work.manifest.tier.clone());
+        let found = found.or_insert_with(|| work.backup.clone());
+        *found = work.backup.clone().max(found.clone());
+    }
+    newest
+}
+
+/// The tier in which a manifest lies, whatever is in it.
+fn tier_of(manifest_key: &str) -> Option<String> {
+    let (cluster, _) = manifest_key.split_once('/')?;
+    match ObjectName::parse(cluster, manifest_key)? {
+        ObjectName::Manifest { tier, .. } => Some(tier),
+        ObjectName::Artifact { .. } | ObjectName::Record { .. } => None,
+    }
 }
 
 /// Drops from the works what is missing in a destination whose own policy would not keep it.

@@ -7,16 +7,19 @@
 //! Invariants: a copy is healthy when its state is trusted and its manifest is, byte for byte, that
 //! of all others; of a backup of which two manifests differ nothing is said to be lacking, because
 //! nobody here knows which one is right; nothing is said to be missing where the destination's own
-//! policy would remove it again.
+//! policy would remove it again; what nobody encrypted is brought to no destination on the network
+//! that is not meant to have it.
 //!
 //! Does not: talk to any store, or copy anything (that is `repair`).
 
+mod aim;
 mod compare;
 mod policy;
 mod report;
 #[cfg(test)]
 mod tests;
 
-pub use compare::{Kind, Lack, Level, Remark, Why, Work, compare, nearest_first};
+pub use aim::{Aim, Past};
+pub use compare::{Kind, Lack, Level, Remark, Why, Work, compare};
 pub use policy::{BadPolicy, candidate, newest_cluster_id, policy};
 pub use report::{Copied, Found, ScrubReport, Scrubbed, SyncReport, Synced};

@@ -141,6 +141,8 @@ pub enum Found {
     Repaired,
     /// It could not be read, which says nothing of its bytes.
     Unread,
+    /// It lies in an archive, where nobody reads it without asking for it first.
+    Archived,
     /// There was no time left for it.
     Left,
 }

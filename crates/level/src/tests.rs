@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
-use crate::{Kind, Level, Why, compare};
+use crate::{Aim, Kind, Level, Past, Why, compare};
 use catalogue::{
     Backup, BackupName, Catalogue, Depth, DestinationCatalogue, Looked, Manifest, State,
 };
@@ -69,8 +69,9 @@ fn catalogue(held: Vec<Vec<Backup>>) -> Catalogue {
     Catalogue { version: 1, cluster: "prod".into(), read_at: at(0), destinations }
 }
 
-fn order() -> Vec<String> {
-    ["d2", "d1", "d0"].map(str::to_owned).to_vec()
+fn aim(policy: Option<&Policy>) -> Aim {
+    let order = ["d2", "d1", "d0"].map(str::to_owned).to_vec();
+    Aim { order, policy: policy.cloned(), ..Aim::default() }
 }
 
 fn lacks(level: &Level) -> Vec<(String, Why)> {
@@ -79,7 +80,7 @@ fn lacks(level: &Level) -> Vec<(String, Why)> {
 }
 
 fn compared(held: Vec<Vec<Backup>>, policy: Option<&Policy>) -> Level {
-    compare(&catalogue(held), policy, &order(), at(10 * 86_400))
+    compare(&catalogue(held), &aim(policy), at(10 * 86_400))
 }
 
 fn whole(days: &[i64]) -> Vec<Backup> {
@@ -129,11 +130,87 @@ fn f45_what_is_broken_or_called_damaged_is_lacking_and_gives_nothing() {
     let level = compared(vec![vec![damaged.clone()], whole(&[1])], None);
     assert_eq!(lacks(&level), [("d0".into(), Why::InDoubt)]);
     damaged.verified = looked(6, Depth::Digest);
-    assert_eq!(lacks(&compared(vec![vec![damaged.clone()], whole(&[1])], None)), []);
+    let level = compared(vec![vec![damaged.clone()], whole(&[1])], None);
+    assert_eq!((lacks(&level).len(), level.remarks[0].kind), (0, Kind::Suspect));
     // Nowhere whole.
     damaged.doubt = looked(5, Depth::Digest);
     let level = compared(vec![vec![damaged], vec![broken]], None);
     assert_eq!((lacks(&level).len(), level.remarks[0].kind), (0, Kind::NoSource));
+}
+
+/// The right bytes whose content is not sound get no better by being copied, however often.
+#[test]
+fn f45_what_is_unsound_inside_is_read_again_once_and_then_told() {
+    let looked = |second, depth| Some(Looked { at: at(second), depth });
+    let mut unsound = backup(&manifest(1), State::Suspect);
+    unsound.doubt = looked(5, Depth::Content);
+    unsound.verified = looked(4, Depth::Digest);
+    let level = compared(vec![vec![unsound.clone()], whole(&[1])], None);
+    assert_eq!(lacks(&level), [("d0".into(), Why::InDoubt)]);
+    unsound.verified = looked(6, Depth::Digest);
+    let level = compared(vec![vec![unsound.clone()], whole(&[1])], None);
+    assert_eq!((lacks(&level).len(), level.remarks.len()), (0, 1));
+    assert_eq!(level.remarks[0].kind, Kind::Suspect);
+    assert_eq!(level.remarks[0].destination.as_deref(), Some("d0"));
+    // All copies are suspect for what they are: nobody has anything better, and nothing is lacking.
+    let all = vec![vec![unsound.clone()], vec![unsound.clone()], vec![]];
+    let level = compared(all, None);
+    assert_eq!((lacks(&level).len(), level.remarks[0].kind), (0, Kind::Suspect));
+    // One that is hurt besides is another matter: a whole one would be worth having.
+    for hurt in [State::Broken, State::Suspect] {
+        let mut other = backup(&manifest(1), hurt);
+        other.doubt = looked(5, Depth::Digest).filter(|_| hurt == State::Suspect);
+        let level = compared(vec![vec![unsound.clone()], vec![other]], None);
+        assert_eq!((lacks(&level).len(), level.remarks[0].kind), (0, Kind::NoSource), "{hurt:?}");
+    }
+}
+
+/// A destination on the network that was named later gets nothing of what nobody encrypted.
+#[test]
+fn i13_what_nobody_encrypted_is_brought_to_no_destination_on_the_network() {
+    let sealed = Aim { sealed: ["d1".to_owned()].into(), ..aim(None) };
+    let mut encrypted = manifest(2);
+    let step = serde_json::json!({ "stage": "encrypt", "tool": "x", "output": { "bytes": 100, "sha256": "00" } });
+    encrypted.steps = vec![serde_json::from_value(step).unwrap()];
+    let held = vec![backup(&manifest(1), State::Verified), backup(&encrypted, State::Verified)];
+    let catalogue = catalogue(vec![held, vec![], vec![]]);
+    let level = compare(&catalogue, &sealed, at(10 * 86_400));
+    let missing = |name: &str| (name.to_owned(), Why::Missing);
+    assert_eq!(lacks(&level), ["d1", "d2", "d2"].map(missing), "{level:#?}");
+    assert_eq!(level.works[0].backup, encrypted.backup);
+    let [remark] = level.remarks.as_slice() else { panic!("{:#?}", level.remarks) };
+    assert_eq!((remark.kind, remark.destination.as_deref()), (Kind::Plaintext, Some("d1")));
+    assert!(remark.kind.is_lack() && remark.problem.contains("allow_plaintext"));
+    // Nor is a damaged copy replaced there.
+    let broken = vec![whole(&[1]), vec![backup(&manifest(1), State::Broken)]];
+    let level = compare(&self::catalogue(broken), &sealed, at(10 * 86_400));
+    assert_eq!((lacks(&level).len(), level.remarks[0].kind), (0, Kind::Plaintext));
+    // What the policy would not keep there is not spoken of.
+    let policy = keeping(1);
+    let sealed = Aim { policy: Some(policy), ..sealed };
+    assert_eq!(compare(&catalogue, &sealed, at(10 * 86_400)).remarks, []);
+}
+
+/// Which destinations are sealed, the configuration says.
+#[test]
+fn i13_only_directories_take_plaintext_unless_it_is_allowed() {
+    let text = |allow: bool| {
+        serde_json::json!({
+            "cluster": "prod",
+            "replicate": { "allow_plaintext": allow },
+            "destinations": {
+                "near": { "url": "file:/b" },
+                "amazon": { "url": "s3://b/p" }, "google": { "url": "gs://b/p" },
+                "azure": { "url": "az://account/container/p" },
+            },
+        })
+    };
+    let aim = |allow| {
+        let pipeline: config::Pipeline = serde_json::from_value(text(allow)).unwrap();
+        Aim::new(&pipeline, None)
+    };
+    assert_eq!(aim(false).sealed.into_iter().collect::<Vec<_>>(), ["amazon", "azure", "google"]);
+    assert_eq!((aim(true).sealed.len(), aim(true).order[0].as_str()), (0, "near"));
 }
 
 #[test]
@@ -163,7 +240,7 @@ fn f37_what_the_policy_removed_does_not_come_back() {
     let level = compared(vec![whole(&days), held], Some(&keeping(2)));
     assert_eq!(lacks(&level), [("d1".into(), Why::Broken)]);
     // A policy that cannot be applied fills nothing, and is told.
-    let ahead = compare(&catalogue(vec![whole(&days), vec![]]), Some(&keeping(3)), &order(), at(0));
+    let ahead = compare(&catalogue(vec![whole(&days), vec![]]), &aim(Some(&keeping(3))), at(0));
     assert_eq!((lacks(&ahead).len(), ahead.remarks[0].kind), (0, Kind::Policy));
 }
 
@@ -184,6 +261,55 @@ fn f37_f39_what_is_out_of_line_with_the_history_is_brought_nowhere() {
     assert_eq!(lacks(&level), [], "{level:#?}");
 }
 
+/// Where a rule of the bucket removes what is old, what it removed does not come back with each run.
+#[test]
+fn f37_without_a_policy_a_run_brings_back_nothing_that_is_older_than_what_is_there() {
+    let days: Vec<i64> = (1..=9).collect();
+    let with = |past, held: Vec<Vec<Backup>>| {
+        let level = compare(&catalogue(held), &aim(None).with_past(past), at(10 * 86_400));
+        let of = |work: &crate::Work| work.manifest.snapshot.revision - 1;
+        level.works.iter().map(of).collect::<Vec<i64>>()
+    };
+    let expired = || vec![whole(&days), whole(&[5, 6, 8])];
+    assert_eq!(with(Past::None, expired()), [9, 7]);
+    assert_eq!(with(Past::OfNewcomers, expired()), [9, 7]);
+    assert_eq!(with(Past::Whole, expired()), [9, 7, 4, 3, 2, 1], "a person asks for all");
+    // What is damaged is made good, however old it is.
+    let mut held = whole(&[6, 8]);
+    held.insert(0, backup(&manifest(5), State::Broken));
+    assert_eq!(with(Past::None, vec![whole(&days), held]), [9, 7, 5]);
+    // Each tier has a time of its own; of a tier that is not there the newest one is brought.
+    let of_tier = |tier: &str, days: &[i64]| -> Vec<Backup> {
+        let made = days.iter().map(|day| {
+            let mut manifest = manifest(*day);
+            manifest.tier = tier.to_owned();
+            backup(&manifest, State::Verified)
+        });
+        made.collect()
+    };
+    let tiers = || [of_tier("daily", &[1, 2, 3]), whole(&[4, 5, 6])].concat();
+    assert_eq!(with(Past::None, vec![tiers(), whole(&[5])]), [6, 3]);
+    assert_eq!(with(Past::None, vec![tiers(), of_tier("daily", &[1])]), [6, 3, 2]);
+    // Nothing at all is there: a run brings the newest ones, and the others are told of.
+    assert_eq!(with(Past::None, vec![tiers(), vec![]]), [6, 3]);
+    assert_eq!(with(Past::OfNewcomers, vec![tiers(), vec![]]), [6, 5, 4, 3, 2, 1]);
+}
+
+/// With a policy nothing of that matters.
+#[test]
+fn f37_with_a_policy_a_run_fills_what_it_keeps() {
+    let days: Vec<i64> = (1..=9).collect();
+    let held = catalogue(vec![whole(&days), whole(&[9])]);
+    let policy = keeping(3);
+    let run = aim(Some(&policy)).with_past(Past::None);
+    assert_eq!(compare(&held, &run, at(10 * 86_400)), compared_with(&held, &policy));
+    assert_eq!(lacks(&compared_with(&held, &policy)).len(), 2);
+}
+
+fn compared_with(held: &Catalogue, policy: &Policy) -> Level {
+    compare(held, &aim(Some(policy)), at(10 * 86_400))
+}
+
 /// Prune and sync never fight: what is filled is what the policy keeps.
 #[test]
 fn f37_pruning_what_was_filled_removes_nothing() {
@@ -196,7 +322,7 @@ fn f37_pruning_what_was_filled_removes_nothing() {
             |n| (1..=30).filter(|day| has(n, *day)).map(|day| day as i64).collect::<Vec<_>>();
         let held: Vec<Vec<Backup>> = (0..3).map(|n| whole(&days(n))).collect();
         let now = at(31 * 86_400);
-        let level = compare(&catalogue(held.clone()), Some(&policy), &order(), now);
+        let level = compare(&catalogue(held.clone()), &aim(Some(&policy)), now);
         for (n, mut backups) in held.into_iter().enumerate() {
             let name = format!("d{n}");
             let mut filled = Vec::new();

@@ -1,10 +1,11 @@
 //! The artifact of a copy: looked at, cleared away where it is damaged, copied.
 
 use crate::crew::{Crew, in_time};
-use crate::error::Error;
-use crate::manifest::{Place, is_of_bytes};
+use crate::error::{Error, has_changed, is_of_bytes};
+use crate::manifest::Place;
 use crate::mend::{Sources, Spot, Spots};
 use crate::pour::{Ended, Source, pour};
+use crate::quarantine::{Cleared, Wanted};
 use bytes::Bytes;
 use catalogue::Manifest;
 use destinations::Opened;
@@ -44,7 +45,21 @@ impl Crew {
         self.found_at(self.destination(destination)?, manifest).await
     }
 
+    /// The same; one that is replaced while it is read is read again.
     async fn found_at(
+        &self,
+        opened: &Opened,
+        manifest: &Manifest,
+    ) -> Result<Option<Result<(), String>>, Error> {
+        match self.try_to_read(opened, manifest).await {
+            Err(e) if e.store_error().is_some_and(has_changed) => {
+                self.try_to_read(opened, manifest).await
+            }
+            found => found,
+        }
+    }
+
+    async fn try_to_read(
         &self,
         opened: &Opened,
         manifest: &Manifest,
@@ -98,12 +113,28 @@ impl Crew {
         if !is_elsewhere {
             return Err(Error::NoSource("none could be read whole".into()));
         }
-        let key = work.manifest.artifact_key();
-        let kept = self.keep(&spot.opened, &key).await?;
-        self.remove(&spot.opened, &key).await?;
-        spot.done.quarantined.push(kept);
-        spot.artifact = Place::Free;
+        let (key, artifact) = (work.manifest.artifact_key(), &work.manifest.artifact);
+        let wanted = Wanted { key: &key, bytes: artifact.bytes, sha256: &artifact.sha256 };
+        spot.artifact = match self.clear_away(&spot.opened, &wanted).await? {
+            Cleared::Right => Place::Right,
+            Cleared::Gone => Place::Free,
+            Cleared::Kept(kept) => {
+                spot.done.quarantined.push(kept);
+                Place::Free
+            }
+        };
         Ok(())
+    }
+
+    /// Asks, before anything is read elsewhere for it, whether a damaged artifact may go at all.
+    pub(crate) async fn must_not_be_locked(&self, spot: &Spot, work: &Work) -> Result<(), Error> {
+        match spot.artifact {
+            Place::Damaged => {
+                let key = work.manifest.artifact_key();
+                self.must_be_removable(&spot.opened, &key).await.map(drop)
+            }
+            Place::Free | Place::Right => Ok(()),
+        }
     }
 
     /// Has the store copy it from another one, where the two can do that.

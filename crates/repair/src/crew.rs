@@ -26,6 +26,10 @@ pub struct Crew {
     pub(crate) clock: Clock,
     pub(crate) tool: String,
     pub(crate) halt: Halt,
+    /// Whether what is found is recorded beside the manifests.
+    pub(crate) records: bool,
+    /// Whether destinations on the network take what nobody encrypted.
+    pub(crate) allow_plaintext: bool,
     failures: BTreeMap<String, (u32, String)>,
     aside: BTreeMap<String, String>,
 }
@@ -49,10 +53,35 @@ impl Crew {
             clock,
             tool: format!("lifeboat-{tool} {}", env!("CARGO_PKG_VERSION")),
             halt,
+            records: true,
+            allow_plaintext: pipeline.replicate.allow_plaintext,
             failures: BTreeMap::new(),
             aside: BTreeMap::new(),
         };
         (crew, catalogue)
+    }
+
+    /// Over destinations that a test has made.
+    #[cfg(test)]
+    pub(crate) fn of(cluster: &str, opened: Vec<Opened>, scratch: &std::path::Path) -> Self {
+        let named = opened.into_iter().map(|opened| (opened.store.name().to_owned(), opened));
+        Crew {
+            cluster: cluster.to_owned(),
+            opened: named.collect(),
+            fanout: FanoutOptions::new(scratch),
+            clock: Clock::system(),
+            tool: "lifeboat-test 0".to_owned(),
+            halt: Halt::default(),
+            records: true,
+            allow_plaintext: false,
+            failures: BTreeMap::new(),
+            aside: BTreeMap::new(),
+        }
+    }
+
+    /// From now on nothing is recorded beside the manifests, whatever is found or repaired.
+    pub fn keep_no_records(&mut self) {
+        self.records = false;
     }
 
     /// One of the destinations.
@@ -78,8 +107,7 @@ impl Crew {
             self.failures.remove(destination);
             return;
         };
-        // What another destination, or whoever stops this process, is to blame for.
-        if matches!(failure, Error::NoSource(_) | Error::SetAside { .. } | Error::Stopped) {
+        if !failure.is_of_destination() {
             return;
         }
         let (count, _) = self.failures.entry(destination.to_owned()).or_default();
@@ -136,7 +164,8 @@ pub(crate) async fn in_time<T>(
     }
 }
 
-/// Writes a small object, and reads it back.
+/// Writes a small object, and reads it back. One that was made just now, and is something else or not
+/// kept as it has to be, is taken back where that is permitted.
 pub(crate) async fn put(
     opened: &Opened,
     key: &str,
@@ -144,8 +173,18 @@ pub(crate) async fn put(
     keeping: Keeping,
 ) -> Result<(), StoreError> {
     let writing = opened.store.put_new(key, bytes.clone(), &keeping);
-    in_time(opened, Operation::Put, key, writing).await?;
+    let stored = in_time(opened, Operation::Put, key, writing).await?;
     let (mode, stall_timeout) = (ReadBackMode::Full, opened.timeout);
     let options = ReadBackOptions { mode, stall_timeout, keeping };
-    store::read_back(&*opened.store, key, &Summary::of(bytes), &options).await.map(drop)
+    let read = store::read_back(&*opened.store, key, &Summary::of(bytes), &options).await;
+    if let Err(e) = &read
+        && !stored.existed
+        && matches!(e.kind(), ErrorKind::SilentDowngrade { .. } | ErrorKind::Corrupt { .. })
+    {
+        let removing = opened.store.delete(key);
+        if let Err(e) = in_time(opened, Operation::Delete, key, removing).await {
+            tracing::warn!("{e}; it stays, though it is not as it has to be");
+        }
+    }
+    read.map(drop)
 }

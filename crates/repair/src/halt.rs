@@ -2,6 +2,7 @@
 
 use crate::Error;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 use store::FanoutBreaker;
 use tokio::sync::watch;
 
@@ -25,6 +26,16 @@ impl Halt {
         if let Some(breaker) = &*self.breaker.lock().unwrap_or_else(PoisonError::into_inner) {
             breaker.break_off();
         }
+    }
+
+    /// The same after so long, whatever is under way then. Only within a runtime.
+    pub fn stop_after(&self, limit: Duration) {
+        let halt = self.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(limit).await;
+            tracing::warn!("{} s have passed: what is under way is given up", limit.as_secs());
+            halt.stop();
+        });
     }
 
     /// Whether somebody asked for it.

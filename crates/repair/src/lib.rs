@@ -4,11 +4,13 @@
 //! say so. `lifeboat-sync` and `lifeboat-scrub` share it.
 //!
 //! Invariants: the manifest is written last, create-only, and is the source's, byte for byte; what is
-//! copied counts only after it was read back and has the SHA-256 that the manifest says; nothing is
-//! ever deleted but bytes that were just read and found to be other ones than the manifest says, and
-//! those only after they were kept in quarantine and a whole copy of the right ones was read
-//! elsewhere; a death at any point leaves at most an artifact without a manifest, and the next
-//! attempt goes on from there. Each destination is on its own: one that fails holds up no other.
+//! copied counts only after it was read back and has the SHA-256 that the manifest says; nothing that
+//! was there is ever deleted but bytes that were just read, found to be other ones than the manifest
+//! says and seen to be there still, and those only after they were kept in quarantine and a whole copy
+//! of the right ones was read elsewhere; what nobody encrypted goes to no destination on the network
+//! that is not meant to have it; a death at any point leaves at most an artifact without a manifest,
+//! and the next attempt goes on from there. Each destination is on its own: one that fails holds up no
+//! other.
 //!
 //! Does not: decide what is lacking (that is `level`), or see plaintext.
 
@@ -24,6 +26,8 @@ mod note;
 mod pour;
 mod quarantine;
 mod signals;
+#[cfg(test)]
+mod tests;
 
 pub use crew::Crew;
 pub use error::Error;

@@ -1,8 +1,9 @@
 //! The manifest of a copy: written last, and only the source's own bytes.
 
 use crate::crew::{Crew, in_time, put};
-use crate::error::Error;
+use crate::error::{Error, has_changed, is_of_bytes};
 use crate::mend::Done;
+use crate::quarantine::{Cleared, Wanted};
 use bytes::Bytes;
 use catalogue::{MANIFEST_BYTES_MAX, Manifest, ManifestError};
 use contract::Digest;
@@ -41,8 +42,12 @@ impl Crew {
         wanted: &Bytes,
     ) -> Result<Place, Error> {
         let key = &work.manifest_key;
-        let there = in_time(opened, Operation::Read, key, read(&*opened.store, key)).await;
-        let found = match there {
+        let there = || in_time(opened, Operation::Read, key, read(&*opened.store, key));
+        let found = match there().await {
+            Err(e) if has_changed(&e) => there().await,
+            found => found,
+        };
+        let found = match found {
             Ok(found) => found,
             Err(e) if matches!(e.kind(), ErrorKind::NotFound) => return Ok(Place::Free),
             Err(e) if is_of_bytes(&e) => return Ok(Place::Damaged),
@@ -69,13 +74,23 @@ impl Crew {
         done: &mut Done,
     ) -> Result<(), Error> {
         let key = &work.manifest_key;
-        match self.look_at_manifest(opened, work, bytes).await? {
+        let place = self.look_at_manifest(opened, work, bytes).await?;
+        // What was copied just now was asked about when it was read back.
+        if place != Place::Right && done.from.is_none() {
+            self.must_be_kept_as_asked(opened, work).await?;
+        }
+        match place {
             Place::Right => return Ok(()),
             Place::Free => {}
             Place::Damaged => {
-                let kept = self.keep(opened, key).await?;
-                self.remove(opened, key).await?;
-                done.quarantined.push(kept);
+                let length = bytes.len() as u64;
+                let wanted = Wanted { key, bytes: length, sha256: &work.manifest_sha256 };
+                match self.clear_away(opened, &wanted).await? {
+                    // Somebody else was quicker.
+                    Cleared::Right => return Ok(()),
+                    Cleared::Gone => {}
+                    Cleared::Kept(kept) => done.quarantined.push(kept),
+                }
             }
         }
         failpoint::pass("repair.manifest.writing");
@@ -84,6 +99,23 @@ impl Crew {
         failpoint::pass("repair.manifest.written");
         done.manifest_written = true;
         Ok(())
+    }
+
+    /// One that lay there without its manifest: whoever put it there never came to ask whether it is
+    /// kept as the configuration says, and it must not count before.
+    async fn must_be_kept_as_asked(&self, opened: &Opened, work: &Work) -> Result<(), Error> {
+        let key = work.manifest.artifact_key();
+        let keeping = opened.keeping(&work.manifest.tier, work.manifest.taken_at);
+        let asking = async {
+            match opened.store.head(&key).await? {
+                Some(info) => opened.store.confirm(info, &keeping).await.map(drop),
+                None => {
+                    let name = opened.store.name();
+                    Err(StoreError::new(name, Operation::Head, &key, ErrorKind::NotFound))
+                }
+            }
+        };
+        Ok(in_time(opened, Operation::Head, &key, asking).await?)
     }
 }
 
@@ -101,9 +133,4 @@ pub(crate) enum Place {
 async fn read(store: &dyn Destination, key: &str) -> Result<Bytes, StoreError> {
     let bytes_max = usize::try_from(MANIFEST_BYTES_MAX).unwrap_or(usize::MAX);
     store::read_small(store, key, bytes_max).await
-}
-
-/// Whether it is the object that is wrong, and not the way to it.
-pub(crate) fn is_of_bytes(e: &StoreError) -> bool {
-    matches!(e.kind(), ErrorKind::Corrupt { .. } | ErrorKind::TooLarge { .. })
 }

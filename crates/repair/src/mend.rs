@@ -145,7 +145,8 @@ impl Crew {
     fn spots(&self, work: &Work) -> Spots {
         let mut spots = Spots { alive: Vec::new(), failed: Vec::new() };
         for lack in work.lacks.iter().cloned() {
-            match self.destination(&lack.destination) {
+            let opened = self.destination(&lack.destination);
+            match opened.and_then(|opened| self.must_be_meant_for(opened, work)) {
                 Ok(opened) => spots.alive.push(Spot {
                     lack,
                     opened: opened.clone(),
@@ -158,6 +159,17 @@ impl Crew {
         spots
     }
 
+    /// What nobody encrypted does not leave this machine unasked.
+    fn must_be_meant_for<'a>(&self, to: &'a Opened, work: &Work) -> Result<&'a Opened, Error> {
+        match to.is_remote && !self.allow_plaintext && !work.manifest.is_encrypted() {
+            false => Ok(to),
+            true => {
+                let (destination, backup) = (to.store.name().to_owned(), work.backup.to_string());
+                Err(Error::Plaintext { destination, backup })
+            }
+        }
+    }
+
     async fn steps(&self, work: &Work, spots: &mut Spots, sources: &mut Sources) {
         if spots.alive.is_empty() {
             return;
@@ -168,6 +180,7 @@ impl Crew {
         };
         spots.each(async |spot: &mut Spot| self.look(spot, work, &manifest).await).await;
         failpoint::pass("repair.looked");
+        spots.each(async |spot: &mut Spot| self.must_not_be_locked(spot, work).await).await;
         if spots.are(Place::Damaged) {
             // Nothing goes before a whole copy was read elsewhere, just now.
             let whole = self.whole_source(work, sources).await;
@@ -183,8 +196,10 @@ impl Crew {
     /// The manifest, when the artifact is there, and a record where one had called it damaged.
     async fn settle(&self, spot: &mut Spot, work: &Work, manifest: &Bytes) -> Result<(), Error> {
         self.place_manifest(&spot.opened, work, manifest, &mut spot.done).await?;
-        // A record may have called it damaged.
-        if spot.lack.why != Why::Missing {
+        // A record may have called it damaged. Where a listing alone had shown it so, and nothing was
+        // wrong with it, the listing was.
+        let was_listed_wrong = spot.lack.why == Why::Broken && spot.done.result() == Synced::Whole;
+        if spot.lack.why != Why::Missing && !was_listed_wrong && self.records {
             let summary = match spot.done.result() {
                 Synced::Replaced => "the damaged bytes were replaced, and the good ones read back",
                 _ => "every byte was read back, and is what the manifest says",
@@ -204,6 +219,9 @@ impl Crew {
     /// Marks a copy that turned out damaged.
     async fn suspect(&self, source: &str, work: &Work, problem: &str) {
         tracing::warn!("the copy of {} in {source} is damaged: {problem}", work.backup);
+        if !self.records {
+            return;
+        }
         let note = Note {
             manifest: &work.manifest,
             manifest_sha256: &work.manifest_sha256,

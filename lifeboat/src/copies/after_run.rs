@@ -9,7 +9,13 @@ use contract::{Exit, Failure};
 use level::{SyncReport, Synced};
 use serde::Serialize;
 use std::ffi::OsString;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// How much longer than its budget a copy that was begun within it may take. One that takes longer is
+/// for `lifeboat sync`, which nobody waits for.
+const GRACE: Duration = Duration::from_secs(60);
+/// How long a program may take to say what it did after it has given up.
+const LAST_WORDS: Duration = Duration::from_secs(60);
 
 /// What was made good. This is `repair` in `report.json`.
 #[derive(Debug, Serialize)]
@@ -25,8 +31,9 @@ pub(crate) struct Repair {
     pub(crate) supplied: Vec<String>,
 }
 
-/// Starts `lifeboat-sync` with the budget that `[replicate]` gives it. It is broken off when the
-/// deadline of the run has passed.
+/// Starts `lifeboat-sync` with the budget that `[replicate]` gives it. What it began within the budget
+/// it gives up a minute after; it is broken off when it does not, or when the deadline of the run has
+/// passed.
 pub(crate) fn repair(
     common: &Common,
     pipeline: &Pipeline,
@@ -34,13 +41,18 @@ pub(crate) fn repair(
     deadline: Instant,
 ) -> Option<Repair> {
     let budget = pipeline.replicate.repair.get()?;
-    let arguments: [OsString; 5] = [
+    let limit = budget.get() + GRACE;
+    let arguments: [OsString; 8] = [
         "--quick".into(),
+        "--no-history".into(),
         "--budget".into(),
         budget.to_string().into(),
+        "--give-up-after".into(),
+        config::Duration::from_secs(limit.as_secs()).to_string().into(),
         "--timeout".into(),
         "60s".into(),
     ];
+    let deadline = deadline.min(Instant::now() + limit + LAST_WORDS);
     failpoint::pass("run.repairing");
     let answer = match ask::<SyncReport>(common, "sync", &arguments, Some(deadline)) {
         Ok(answer) => answer,

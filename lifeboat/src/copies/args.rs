@@ -80,7 +80,7 @@ pub(crate) struct ScrubArgs {
     /// Leave damaged copies as they are
     #[arg(long)]
     pub(crate) no_repair: bool,
-    /// Store no records beside the manifests
+    /// Store no records beside the manifests, not of repairs either
     #[arg(long)]
     pub(crate) no_record: bool,
     /// JSON on standard output, as described in docs/json.md

@@ -81,6 +81,7 @@ pub(super) fn of_scrub(report: &ScrubReport) -> Result<(), Error> {
             Found::Repaired => "REPAIRED",
             Found::Damaged => "DAMAGED",
             Found::Unread => "NOT READ",
+            Found::Archived => "in an archive, and not read",
             Found::Left => "left for the next time",
         };
         shown += 1;
@@ -102,6 +103,7 @@ pub(super) fn of_scrub(report: &ScrubReport) -> Result<(), Error> {
         (Found::Repaired, "repaired"),
         (Found::Damaged, "DAMAGED"),
         (Found::Unread, "not read"),
+        (Found::Archived, "in an archive"),
         (Found::Left, "left"),
     ] {
         if count(found) > 0 {

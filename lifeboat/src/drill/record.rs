@@ -10,7 +10,7 @@ use super::scratch::Scratch;
 use crate::cli::Common;
 use crate::error::Error;
 use crate::views::ask_catalogue;
-use catalogue::Record;
+use catalogue::{Finding, Record};
 use contract::{Failure, RunId};
 use serde::Deserialize;
 use std::ffi::OsStr;
@@ -31,7 +31,12 @@ pub(super) fn store(
 ) {
     let Some(finding) = drilled.result.finding() else { return };
     let tool = format!("lifeboat {}", env!("CARGO_PKG_VERSION"));
-    let (sha256, how) = (&copy.backup.manifest_sha256, (finding, drilled.depth));
+    let how = (finding, drilled.depth_of_record());
+    // What is on record already is not said again and again.
+    if finding == Finding::Suspect && copy.backup.is_doubted(how.1) {
+        return;
+    }
+    let sha256 = &copy.backup.manifest_sha256;
     let mut record =
         Record::new(copy.manifest, sha256, run, drilled.at, how, tool).saying(&drilled.summary());
     record.etcd_version = drilled.etcd.as_ref().map(|etcd| etcd.version.clone());

@@ -175,6 +175,16 @@ impl Drilled {
         self.rto_ms = UNTIL_SERVED.iter().map(|name| self.phases_ms.get(*name)).sum();
     }
 
+    /// How deep it came, for a record. Bytes that differ when they are fetched are those of one copy, and
+    /// whoever compares them again clears that.
+    pub(crate) fn depth_of_record(&self) -> Depth {
+        let stage = self.cause.as_ref().map(|cause| cause.stage.as_str());
+        match (self.result, stage) {
+            (Result::Suspect, Some("fetch")) => Depth::Digest,
+            _ => self.depth,
+        }
+    }
+
     /// Whether a signal ended it.
     pub(crate) fn was_stopped(&self) -> bool {
         self.exit > 128

@@ -67,9 +67,15 @@ fn line(cluster: &str, status: &Status, limit: config::Duration, now: jiff::Time
         }
         _ => "; none was proven by a drill".to_owned(),
     };
-    let read_back = match verdict.verified_at {
-        Some(at) => format!("; read back {} ago", age(now.as_second() - at.as_second())),
-        None => String::new(),
+    let read_back = match (&verdict.newest_read_back, verdict.verified_at) {
+        (Some(name), Some(at)) => {
+            let ago = age(now.as_second() - at.as_second());
+            match verdict.newest.as_ref() == Some(name) {
+                true => format!("; read back {ago} ago"),
+                false => format!("; newest read back is {name}, {ago} ago"),
+            }
+        }
+        _ => String::new(),
     };
     let lag = copies::told(&status.lagging).map(|lag| format!("; {lag}")).unwrap_or_default();
     let word = match verdict.safety {

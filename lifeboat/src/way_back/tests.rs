@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::chain::{Cause, Outcome};
-use crate::restore::made_up::{manifest, step as made};
+use crate::restore::made_up::{catalogue, manifest, step as made};
 
 fn undone(steps: &[(&str, u64)]) -> Result<Vec<String>, Error> {
     let mut manifest = manifest(0, 5);
@@ -55,4 +55,20 @@ fn another_copy_is_tried_for_what_another_copy_can_mend() {
     assert!(!ended("decrypt", Exit::NoKey) && !ended("fetch", Exit::LocalDisk));
     // No identity at all; and a deadline is over for every copy.
     assert!(!ended("decrypt", Exit::Config) && !ended("lifeboat", Exit::Transient));
+}
+
+/// What somebody has called suspect is still there for who wants it, after all others.
+#[test]
+fn f56_suspect_copies_are_tried_last() {
+    let manifest = manifest(0, 5);
+    let mut all = catalogue(&[&[manifest.clone()], &[manifest.clone()], &[manifest.clone()]]);
+    all.destinations[0].backups[0].state = State::Suspect;
+    let order = |all: &Catalogue| {
+        let copies = usable_copies(all, &manifest.backup, None).unwrap();
+        copies.into_iter().map(|(destination, _)| destination.to_owned()).collect::<Vec<_>>()
+    };
+    let names: Vec<String> = all.destinations.iter().map(|d| d.destination.clone()).collect();
+    assert_eq!(order(&all), [&names[1], &names[2], &names[0]].map(Clone::clone));
+    all.destinations[1].backups[0].state = State::Broken;
+    assert_eq!(order(&all), [&names[2], &names[0]].map(Clone::clone));
 }

@@ -1,6 +1,8 @@
 //! Applies the plans: oldest first, and of each backup the manifest first, then the artifact, then
 //! the records of its drills.
 //!
+//! Of a backup that stays only records go that newer ones make superfluous.
+//!
 //! Without its manifest a backup does not exist. A prune that is killed between the two leaves an
 //! orphan, which costs space and nothing else; the other way round it would leave a backup that
 //! is listed and cannot be restored. Records that such a death leaves behind go with the next prune.
@@ -35,6 +37,9 @@ pub(crate) async fn apply(
         let (Some(plan), Some(opened)) = (plans.get(name), opened.get(name)) else { continue };
         let gone = removed.entry(name.clone()).or_default();
         sweep(opened, &catalogue.stray_records).await;
+        for backup in catalogue.backups.iter().filter(|backup| !is_going(plan, backup)) {
+            sweep_superfluous(opened, &backup.superfluous).await;
+        }
         for decision in plan.removals() {
             let is_it = |b: &&Backup| b.name.as_str() == decision.id;
             let Some(backup) = catalogue.backups.iter().find(is_it) else { continue };
@@ -63,6 +68,10 @@ pub(crate) async fn apply(
             exit: first.exit(),
         }),
     }
+}
+
+fn is_going(plan: &retention::Plan, backup: &Backup) -> bool {
+    plan.removals().iter().any(|decision| decision.id == backup.name.as_str())
 }
 
 fn is_locked(e: &destinations::Error) -> bool {
@@ -124,6 +133,18 @@ async fn sweep(opened: &Opened, records: &[String]) {
             Ok(Ok(())) => failpoint::pass("prune.record.removed"),
             Ok(Err(e)) => tracing::warn!("{e}"),
             Err(_) => tracing::warn!("{}: {key} was not removed in time", opened.store.name()),
+        }
+    }
+}
+
+/// Removes records of a backup that stays which newer ones make superfluous. They harm nobody: one
+/// that is locked, or may not be removed, is not worth a word each time.
+async fn sweep_superfluous(opened: &Opened, records: &[String]) {
+    for key in records {
+        match tokio::time::timeout(opened.timeout, opened.store.delete(key)).await {
+            Ok(Ok(())) => failpoint::pass("prune.record.superfluous"),
+            Ok(Err(e)) => return tracing::debug!("{e}"),
+            Err(_) => return tracing::debug!("{key} was not removed in time"),
         }
     }
 }

@@ -40,7 +40,7 @@ pub(crate) struct Args {
     #[arg(long)]
     pub(crate) no_repair: bool,
 
-    /// Store no records beside the manifests
+    /// Store no records beside the manifests, not of repairs either
     #[arg(long)]
     pub(crate) no_record: bool,
 

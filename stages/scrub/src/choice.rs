@@ -4,6 +4,7 @@ use crate::args::Args;
 use catalogue::{Backup, BackupName, Catalogue};
 use contract::Digest;
 use jiff::Timestamp;
+use std::collections::BTreeSet;
 use std::str::FromStr;
 
 const SECONDS_OF_A_DAY: i64 = 86_400;
@@ -43,44 +44,52 @@ impl Sample {
     }
 }
 
-/// The copies of each destination, the newest backup first.
+/// The copies of each destination, in the order in which they are read: those first that nobody has
+/// read back, then those that nobody has read back for longest. What a budget cuts off today is read
+/// first the next time.
 pub(crate) fn copies<'a>(
     catalogue: &'a Catalogue,
     args: &Args,
     now: Timestamp,
 ) -> Vec<(&'a str, Vec<&'a Backup>)> {
-    let mut names: Vec<&BackupName> = catalogue
-        .copies()
-        .filter(|(_, backup)| is_meant(catalogue, backup, args.backup.as_deref()))
-        .map(|(_, backup)| &backup.name)
-        .collect();
+    let mut names: Vec<&BackupName> = catalogue.copies().map(|(_, backup)| &backup.name).collect();
     names.dedup();
+    match args.backup.as_deref() {
+        None => {}
+        Some("latest") => {
+            let trusted = catalogue.copies().find(|(_, backup)| backup.state.is_trusted());
+            let latest = trusted.map(|(_, backup)| &backup.name);
+            names.retain(|name| Some(*name) == latest);
+        }
+        Some(wanted) => names.retain(|name| name.as_str().starts_with(wanted)),
+    }
     names.truncate(args.newest.unwrap_or(usize::MAX));
     names.retain(|name| args.sample.has(name, now));
+    let names: BTreeSet<&BackupName> = names.into_iter().collect();
     let is_wanted =
         |name: &str| args.destination.is_empty() || args.destination.iter().any(|d| d == name);
     let wanted = catalogue.destinations.iter().filter(|d| is_wanted(&d.destination));
     let of = |d: &'a catalogue::DestinationCatalogue| {
-        let backups = d.backups.iter().rev().filter(|b| names.contains(&&b.name));
-        (d.destination.as_str(), backups.collect())
+        let mut backups: Vec<&Backup> =
+            d.backups.iter().rev().filter(|b| names.contains(&b.name)).collect();
+        // Of those that were read at the same time, or never, the newest backup comes first.
+        backups.sort_by_key(|backup| last_read(backup));
+        (d.destination.as_str(), backups)
     };
     wanted.map(of).collect()
 }
 
-fn is_meant(catalogue: &Catalogue, backup: &Backup, wanted: Option<&str>) -> bool {
-    match wanted {
-        None => true,
-        Some("latest") => {
-            let newest = catalogue.copies().find(|(_, b)| b.state.is_trusted());
-            newest.is_some_and(|(_, newest)| newest.name == backup.name)
-        }
-        Some(name) => backup.name.as_str().starts_with(name),
-    }
+/// When somebody last read all of it, whatever was found.
+fn last_read(backup: &Backup) -> Option<Timestamp> {
+    let whole = backup.verified.map(|looked| looked.at);
+    whole.max(backup.doubt.map(|looked| looked.at))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use catalogue::{Depth, DestinationCatalogue, Looked, State};
+    use clap::Parser;
     use contract::RunId;
 
     fn names() -> Vec<BackupName> {
@@ -119,5 +128,83 @@ mod tests {
         for text in ["", "7", "0/7", "8/7", "1/0", "a/b", "1/2000", "-1/7"] {
             assert!(text.parse::<Sample>().is_err(), "{text}");
         }
+    }
+
+    fn copy(name: &BackupName, looked: Option<i64>) -> Backup {
+        let looked = looked.map(|day| Timestamp::from_second(day * SECONDS_OF_A_DAY).unwrap());
+        Backup {
+            name: name.clone(),
+            state: State::Verified,
+            problem: None,
+            exit: None,
+            manifest_key: String::new(),
+            manifest_sha256: String::new(),
+            manifest: None,
+            proven_at: None,
+            drill: None,
+            verified: looked.map(|at| Looked { at, depth: Depth::Digest }),
+            doubt: None,
+            records: vec![],
+            superfluous: vec![],
+            notes: vec![],
+        }
+    }
+
+    fn catalogue(backups: Vec<Backup>) -> Catalogue {
+        let destination = DestinationCatalogue {
+            destination: "near".into(),
+            location: String::new(),
+            problem: None,
+            exit: None,
+            backups,
+            orphans: vec![],
+            stray_records: vec![],
+        };
+        let read_at = Timestamp::from_second(0).unwrap();
+        Catalogue { version: 1, cluster: "prod".into(), read_at, destinations: vec![destination] }
+    }
+
+    fn chosen(catalogue: &Catalogue, arguments: &[&str]) -> Vec<BackupName> {
+        let args = Args::parse_from([&["lifeboat-scrub"], arguments].concat());
+        let now = Timestamp::from_second(123_456 * SECONDS_OF_A_DAY).unwrap();
+        let (_, backups) = copies(catalogue, &args, now).remove(0);
+        backups.into_iter().map(|backup| backup.name.clone()).collect()
+    }
+
+    /// A budget that lets one copy be read each day would never come to the oldest ones.
+    #[test]
+    fn f45_a_budget_comes_round_to_every_copy() {
+        let names = names();
+        let looked = [Some(5), None, Some(3), None, Some(4)];
+        let mut backups: Vec<Backup> =
+            names.iter().zip(looked).map(|(name, day)| copy(name, day)).collect();
+        let order = |backups: &[Backup]| chosen(&catalogue(backups.to_vec()), &[]);
+        let expected = [3, 1, 2, 4, 0].map(|n: usize| names[n].clone());
+        assert_eq!(order(&backups), expected);
+        let mut read = BTreeSet::new();
+        for day in 10..15 {
+            let first = order(&backups).remove(0);
+            let at = Timestamp::from_second(day * SECONDS_OF_A_DAY).unwrap();
+            let it = backups.iter_mut().find(|backup| backup.name == first).unwrap();
+            match day % 2 {
+                0 => it.verified = Some(Looked { at, depth: Depth::Digest }),
+                _ => it.doubt = Some(Looked { at, depth: Depth::Digest }),
+            }
+            read.insert(first);
+        }
+        assert_eq!(read.len(), 5, "each was read once in as many days");
+    }
+
+    #[test]
+    fn which_backups_are_meant() {
+        let names = names();
+        let mut backups: Vec<Backup> = names.iter().map(|name| copy(name, None)).collect();
+        backups[499].state = State::Suspect;
+        let catalogue = catalogue(backups);
+        assert_eq!(chosen(&catalogue, &["--backup", "latest"]), [names[498].clone()]);
+        assert_eq!(chosen(&catalogue, &["--backup", names[7].as_str()]), [names[7].clone()]);
+        let newest = [499, 498].map(|n: usize| names[n].clone());
+        assert_eq!(chosen(&catalogue, &["--newest", "2"]), newest);
+        assert_eq!(chosen(&catalogue, &["--backup", "2001"]), []);
     }
 }

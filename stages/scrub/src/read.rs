@@ -65,6 +65,11 @@ async fn one(crew: &Crew, args: &Args, destination: &str, backup: &Backup) -> Re
         Ok(Some(Ok(()))) => None,
         Ok(Some(Err(problem))) => Some(problem),
         Ok(None) => Some("the artifact is missing".to_owned()),
+        Err(e) if e.is_archived() => {
+            tracing::info!("{name} in {destination} lies in an archive, and is not read");
+            (read.copy.result, read.copy.problem) = (Found::Archived, Some(e.told()));
+            return read;
+        }
         Err(e) => {
             tracing::warn!("{name} could not be read in {destination}: {}", e.told());
             read.copy.result = Found::Unread;
@@ -86,6 +91,10 @@ async fn one(crew: &Crew, args: &Args, destination: &str, backup: &Backup) -> Re
 
 async fn record(crew: &Crew, read: &mut Read, backup: &Backup) {
     let Some(manifest) = &backup.manifest else { return };
+    // What is on record already is not said again and again.
+    if read.copy.problem.is_some() && backup.is_doubted(Depth::Digest) {
+        return;
+    }
     let (finding, summary) = match &read.copy.problem {
         None => (Finding::Checked, "every byte was read back, and is what the manifest says"),
         Some(problem) => (Finding::Suspect, problem.as_str()),

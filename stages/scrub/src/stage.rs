@@ -7,7 +7,7 @@ use crate::read::{self, Read};
 use catalogue::{Catalogue, Depth, Looked, State};
 use config::Pipeline;
 use contract::{Clock, Exit, worse};
-use level::{Copied, Found, ScrubReport, Scrubbed, Work};
+use level::{Aim, Copied, Found, ScrubReport, Scrubbed, Work};
 use repair::{Crew, Halt};
 use std::collections::BTreeMap;
 use std::process::ExitCode;
@@ -40,6 +40,9 @@ async fn scrub(args: &Args, pipeline: &Pipeline, halt: Halt) -> Result<ScrubRepo
     let (mut crew, mut catalogue) =
         Crew::gather(pipeline, "scrub", clock, halt, args.timeout.get()).await;
     failpoint::pass("scrub.read");
+    if args.no_record {
+        crew.keep_no_records();
+    }
     let started_at = catalogue.read_at;
     let chosen = choice::copies(&catalogue, args, started_at);
     if let (Some(name), true) = (&args.backup, chosen.iter().all(|(_, all)| all.is_empty())) {
@@ -88,7 +91,7 @@ fn unreadable(catalogue: &Catalogue) -> BTreeMap<String, String> {
 fn exit(found: Found) -> Exit {
     match found {
         // One that could not be read has a code of its own.
-        Found::Whole | Found::Repaired | Found::Unread => Exit::Ok,
+        Found::Whole | Found::Repaired | Found::Unread | Found::Archived => Exit::Ok,
         Found::Damaged => Exit::Corrupt,
         Found::Left => Exit::Partial,
     }
@@ -114,8 +117,7 @@ fn mark(catalogue: &mut Catalogue, copies: &[Scrubbed]) {
 
 /// What is to be repaired: of the copies that were read, the damaged ones.
 fn works(catalogue: &Catalogue, pipeline: &Pipeline, copies: &[Scrubbed]) -> Vec<Work> {
-    let order = level::nearest_first(pipeline);
-    let mut level = level::compare(catalogue, None, &order, catalogue.read_at);
+    let mut level = level::compare(catalogue, &Aim::new(pipeline, None), catalogue.read_at);
     for work in &mut level.works {
         let is_damaged = |destination: &str| {
             let mut of_it = copies.iter().filter(|copy| copy.backup == work.backup);

@@ -22,6 +22,10 @@ pub(crate) struct Args {
     #[arg(long)]
     pub(crate) all: bool,
 
+    /// Without [prune]: nothing older than the oldest backup of its tier that a destination holds
+    #[arg(long, conflicts_with = "all")]
+    pub(crate) no_history: bool,
+
     /// Bring only this destination level; can be given several times [default: all of them]
     #[arg(long, value_name = "NAME")]
     pub(crate) destination: Vec<String>,
@@ -29,6 +33,10 @@ pub(crate) struct Args {
     /// Begin no further copy after so long, such as 10m
     #[arg(long, value_name = "DURATION")]
     pub(crate) budget: Option<config::Duration>,
+
+    /// Break off what is under way after so long, such as 11m
+    #[arg(long, value_name = "DURATION")]
+    pub(crate) give_up_after: Option<config::Duration>,
 
     /// Do not ask the stores for the checksums that they keep
     #[arg(long)]

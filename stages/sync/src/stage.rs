@@ -5,7 +5,7 @@ use crate::error::Error;
 use catalogue::Catalogue;
 use config::Pipeline;
 use contract::{Clock, Exit, worse};
-use level::{Copied, Level, SyncReport, Synced, Work};
+use level::{Aim, Copied, Level, Past, SyncReport, Synced, Work};
 use repair::{Crew, Halt};
 use std::process::ExitCode;
 use std::time::Instant;
@@ -33,6 +33,9 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Error> {
 
 async fn sync(args: &Args, pipeline: &Pipeline, halt: Halt) -> Result<SyncReport, Error> {
     let deadline = args.budget.map(|budget| Instant::now() + budget.get());
+    if let Some(limit) = args.give_up_after {
+        halt.stop_after(limit.get());
+    }
     let clock = Clock::system();
     let (mut crew, mut catalogue) =
         Crew::gather(pipeline, "sync", clock, halt, args.timeout.get()).await;
@@ -45,8 +48,9 @@ async fn sync(args: &Args, pipeline: &Pipeline, halt: Halt) -> Result<SyncReport
         true => None,
         false => level::policy(pipeline, true)?,
     };
-    let order = level::nearest_first(pipeline);
-    let mut level = level::compare(&catalogue, policy.as_ref(), &order, clock.now());
+    let past = if args.no_history { Past::None } else { Past::Whole };
+    let aim = Aim::new(pipeline, policy).with_past(past);
+    let mut level = level::compare(&catalogue, &aim, clock.now());
     let is_wanted =
         |name: &str| args.destination.is_empty() || args.destination.iter().any(|d| d == name);
     keep_only(&mut level, is_wanted);
