@@ -2,6 +2,7 @@
 
 use catalogue::ManifestError;
 use contract::{Blame, Digest, Exit, Failure, Written};
+use store::ErrorKind;
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
@@ -24,6 +25,7 @@ impl Failure for Error {
         match self {
             Error::Config(e) => e.exit(),
             Error::Contract(e) => e.exit(),
+            Error::Destination(e) if is_of_disk(e) => Exit::Transient,
             Error::Destination(e) => e.exit(),
             Error::NotAManifest(_) => Exit::Usage,
             Error::Manifest { source: ManifestError::Newer { .. }, .. } => Exit::Unsupported,
@@ -51,5 +53,26 @@ impl Failure for Error {
             Error::Contract(e) => e.blame(),
             _ => Blame::Own,
         }
+    }
+}
+
+/// Whether a directory could not give its copy: a bad sector, say. Of the disks here only that of the
+/// output decides whether another copy is worth a try, and it has a code of its own.
+fn is_of_disk(e: &destinations::Error) -> bool {
+    let destinations::Error::Store(e) = e else { return false };
+    matches!(e.kind(), ErrorKind::Local(_) | ErrorKind::NotMounted { .. })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use store::{Operation, StoreError};
+
+    #[test]
+    fn f10_f45_a_copy_on_a_bad_sector_is_not_taken_for_a_full_output() {
+        let source = std::io::Error::from_raw_os_error(5);
+        let local = durable::Error::Io { verb: "read", path: "/backups/x".into(), source };
+        let failed = StoreError::new("near", Operation::Read, "x", ErrorKind::Local(local));
+        assert_eq!(Error::from(destinations::Error::from(failed)).exit(), Exit::Transient);
     }
 }
