@@ -61,7 +61,8 @@ fn another_copy_is_tried_for_what_another_copy_can_mend() {
 #[test]
 fn f56_suspect_copies_are_tried_last() {
     let manifest = manifest(0, 5);
-    let mut all = catalogue(&[&[manifest.clone()], &[manifest.clone()], &[manifest.clone()]]);
+    let one = std::slice::from_ref(&manifest);
+    let mut all = catalogue(&[one, one, one]);
     all.destinations[0].backups[0].state = State::Suspect;
     let order = |all: &Catalogue| {
         let copies = usable_copies(all, &manifest.backup, None).unwrap();

@@ -29,6 +29,13 @@ const SETTLED: &str = "manifest.json";
 /// complete and proved, or what was wrong.
 pub(crate) type Copies = BTreeMap<String, Result<Instant, destinations::Error>>;
 
+/// A manifest that came to its end.
+struct Recorded {
+    name: String,
+    record: Record,
+    result: Result<(), destinations::Error>,
+}
+
 /// What there is to commit, and where to.
 pub(crate) struct Aim<'a> {
     pub(crate) opened: &'a BTreeMap<String, Opened>,
@@ -52,7 +59,7 @@ pub(crate) struct Commit<'a> {
     /// How far the manifest is, where it was begun.
     records: BTreeMap<String, Record>,
     /// Manifests being written, and artifacts being taken back.
-    at_work: JoinSet<Option<(String, Record, Result<(), destinations::Error>)>>,
+    at_work: JoinSet<Option<Recorded>>,
     /// Whether a destination ended as its source did.
     has_followed: bool,
     manifest: Option<Manifest>,
@@ -190,7 +197,7 @@ impl<'a> Commit<'a> {
             let writing = Writing { opened, key, bytes, keeping };
             self.at_work.spawn(async move {
                 let (record, result) = writing.carry_out().await;
-                Some((name, record, result))
+                Some(Recorded { name, record, result })
             });
         }
         let proved = self.copies.iter().filter(|(_, copy)| copy.is_ok());
@@ -207,8 +214,8 @@ impl<'a> Commit<'a> {
         }
     }
 
-    fn heed(&mut self, ended: Option<(String, Record, Result<(), destinations::Error>)>) {
-        let Some((name, record, result)) = ended else { return };
+    fn heed(&mut self, ended: Option<Recorded>) {
+        let Some(Recorded { name, record, result }) = ended else { return };
         self.records.insert(name.clone(), record);
         if self.made.contains(&name) && matches!(record, Record::Refused | Record::Wrong) {
             self.clear(&name, record == Record::Wrong);
