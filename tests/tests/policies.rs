@@ -120,6 +120,56 @@ fn without(
     }
 }
 
+/// What copies and what reads back: a writer's policy brings what is missing and leaves records; what
+/// is damaged it tells and leaves alone, and only with a pruner's as well it is replaced.
+#[test]
+fn i18_f45_sync_and_scrub_do_with_a_policy_what_the_page_says() {
+    let test = "i18_f45_sync_and_scrub_do_with_a_policy_what_the_page_says";
+    let Some(scene) = or_skip(test, CloudScene::small(test)) else { return };
+    for backend in scene.clouds() {
+        let place = scene.place(backend, "level");
+        let all = [place.beside("disk"), place.destination("timeout = \"20s\"\n")];
+        place.configure("\"all\"", &all, "");
+        let _ = place.lifeboat(&["run"]).code(0);
+        for object in place.objects("") {
+            place.vault.remove(&object);
+        }
+        let writer = policy(&place, "writer");
+        place.front().permit(Some(writer.clone()));
+        let does = |verb: &str, code: i32| {
+            let ran = place.lifeboat(&[verb]);
+            assert_eq!(
+                ran.code,
+                code,
+                "{backend:?} {verb}: {ran:#?}\n{:#?}",
+                place.front().denied()
+            );
+            ran
+        };
+        let _ = does("sync", 0);
+        assert_eq!(place.holds(1), Ok(()), "{backend:?}");
+        let _ = does("scrub", 0);
+        assert_eq!(place.objects(".json").len(), 2, "{backend:?}: a manifest and a record");
+        assert!(place.front().denied().is_empty(), "{backend:?}: {:#?}", place.front().denied());
+        // Who may not make an object leaves no record, and says so.
+        place.front().permit(Some(policy(&place, "auditor")));
+        let ran = place.lifeboat(&["scrub"]);
+        assert!(ran.stderr.contains("record"), "{backend:?}: {ran:#?}");
+        let artifact = place.objects(".age").remove(0);
+        let whole = place.vault.get(&artifact).unwrap();
+        let mut bytes = whole.clone();
+        bytes[0] ^= 1;
+        place.vault.put(&artifact, &bytes);
+        place.front().permit(Some(writer.clone()));
+        let _ = does("scrub", 20);
+        assert_eq!(place.vault.get(&artifact).unwrap(), bytes, "{backend:?}");
+        place.front().permit(Some(writer.and(&policy(&place, "pruner"))));
+        let _ = does("scrub", 0);
+        assert_eq!(place.vault.get(&artifact).unwrap(), whole, "{backend:?}");
+        assert!(place.front().denied().is_empty(), "{backend:?}: {:#?}", place.front().denied());
+    }
+}
+
 /// Tags on Azure: what the page grants for them is enough, and each half of it is needed and named.
 #[test]
 fn i18_f30_tags_on_azure_need_what_the_page_says() {

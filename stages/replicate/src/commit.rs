@@ -220,7 +220,10 @@ impl<'a> Commit<'a> {
         if self.made.contains(&name) && matches!(record, Record::Refused | Record::Wrong) {
             self.clear(&name, record == Record::Wrong);
         }
-        self.copies.insert(name, result.map(|()| Instant::now()));
+        // One that was found out meanwhile, as a twin, stays so.
+        if let Some(copy @ Ok(_)) = self.copies.get_mut(&name) {
+            *copy = result.map(|()| Instant::now());
+        }
     }
 
     /// Takes the artifact back, and the manifest before it, while everything else goes on.
