@@ -86,6 +86,49 @@ pub(crate) enum Error {
     Output(#[source] io::Error),
 }
 
+impl Error {
+    /// The next step, where it is the same for all of a kind.
+    fn advice(&self) -> Option<&'static str> {
+        Some(match self {
+            Error::NoConfig => "name it with --config, or write one with `lifeboat init`",
+            Error::NoProgram(_) => "install it beside lifeboat; they are of one version",
+            Error::UnknownVerb { .. } => "see `lifeboat --help` for the verbs",
+            Error::Directory { .. } => "name a directory that exists with -C",
+            Error::NoDirectory { .. } => "make it first, or choose another place",
+            Error::NoFile { .. } => "check its name, and that this user may read it",
+            Error::NotAFile(_) => "name the files in it",
+            Error::OddTime { .. } => {
+                "say when it was taken, such as --taken-at 2026-11-20T02:14:00Z"
+            }
+            Error::OneFile => "adopt that one by itself",
+            Error::NoRoom { .. } => "make room, or choose another place",
+            Error::Program { .. } => "look at what it said above",
+            Error::Killed { .. } => {
+                "run it again; if it is killed again, look at this machine's memory"
+            }
+            Error::NoAnswer { .. } => "`lifeboat check` says which destination hangs",
+            Error::Busy { .. } => "wait for it; the lock goes with its process",
+            Error::NoneVerified { .. } => {
+                "`lifeboat list` says what is wrong with each; a suspect one can be fetched by its \
+                 name"
+            }
+            Error::NoBackup { .. } => "`lifeboat list` shows what there is",
+            Error::Ambiguous { .. } => "write more of the name; `lifeboat list` shows it",
+            Error::NoCopy { exit: Exit::Unsupported, .. } => {
+                "upgrade Lifeboat to the version that made it, or a later one"
+            }
+            Error::NoCopy { .. } => "`lifeboat list` shows the state of every copy",
+            Error::CannotUndo { .. } => "fetch it with --raw and undo the steps by hand",
+            Error::Start { source, .. } if is_missing(source) => {
+                "correct its command in pipeline.toml, or install it"
+            }
+            Error::NoEtcd => "install etcd, or name its program with --etcd",
+            Error::NotRead { .. } => "a step must read its input to the end",
+            _ => return None,
+        })
+    }
+}
+
 impl Failure for Error {
     fn exit(&self) -> Exit {
         match self {
@@ -131,66 +174,23 @@ impl Failure for Error {
             Error::RunDir(e) => e.hint(),
             Error::Stage(e) => e.hint(),
             Error::File(e) => e.hint().map(str::to_owned),
-            Error::NoConfig => {
-                Some("name it with --config, or write one with `lifeboat init`".into())
-            }
-            Error::NoProgram(_) => {
-                Some("install it beside lifeboat; they are of one version".into())
-            }
             Error::UnknownVerb { near: Some(near), .. } => {
                 Some(format!("did you mean `lifeboat {near}`?"))
             }
-            Error::UnknownVerb { near: None, .. } => {
-                Some("see `lifeboat --help` for the verbs".into())
-            }
-            Error::Directory { .. } => Some("name a directory that exists with -C".into()),
-            Error::NoDirectory { .. } => Some("make it first, or choose another place".into()),
-            Error::NoFile { .. } => Some("check its name, and that this user may read it".into()),
-            Error::NotAFile(_) => Some("name the files in it".into()),
-            Error::OddTime { .. } => Some(
-                "say when it was taken, such as --taken-at 2026-11-20T02:14:00Z".into(),
-            ),
-            Error::OneFile => Some("adopt that one by itself".into()),
-            Error::NoRoom { .. } => Some("make room, or choose another place".into()),
-            Error::Program { .. } => Some("look at what it said above".into()),
-            Error::Killed { .. } => {
-                Some("run it again; if it is killed again, look at this machine's memory".into())
-            }
-            Error::NoAnswer { .. } => Some("`lifeboat check` says which one hangs".into()),
-            Error::Busy { .. } => Some("wait for it; the lock goes with its process".into()),
             Error::NoBackup { unreadable, .. } if !unreadable.is_empty() => {
                 let names: Vec<&str> = unreadable.iter().map(|(name, _)| name.as_str()).collect();
                 Some(format!("`lifeboat list` says why {} could not be read", names.join(", ")))
             }
-            Error::NoneVerified { .. } => Some(
-                "`lifeboat list` says what is wrong with each; a suspect one can be fetched by its \
-                 name"
-                    .into(),
-            ),
             Error::UnknownDestination { known, .. } => {
                 Some(format!("the destinations are {}", known.join(", ")))
             }
-            Error::NoBackup { .. } => Some("`lifeboat list` shows what there is".into()),
-            Error::Ambiguous { .. } => Some("write more of it; `lifeboat list` shows it".into()),
-            Error::NoCopy { exit: Exit::Unsupported, .. } => {
-                Some("upgrade Lifeboat to the version that made it, or a later one".into())
-            }
-            Error::NoCopy { .. } => Some("`lifeboat list` shows the state of every copy".into()),
-            Error::CannotUndo { .. } => {
-                Some("fetch it with --raw and undo the steps by hand".into())
-            }
             Error::UnknownProgram(name) => Some(format!("describe it under [programs.{name}]")),
-            Error::Start { source, .. } if is_missing(source) => {
-                Some("correct its command in pipeline.toml, or install it".into())
-            }
             Error::Changed { name, .. } => Some(format!(
                 "a program that changes the bytes needs a suffix under [programs.{name}]; any \
                  other one must write what it read"
             )),
             Error::Unfit(finding) => finding.next.clone(),
-            Error::NoEtcd => Some("install etcd, or name its program with --etcd".into()),
-            Error::NotRead { .. } => Some("a step must read its input to the end".into()),
-            _ => None,
+            _ => self.advice().map(str::to_owned),
         }
     }
 

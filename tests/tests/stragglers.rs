@@ -173,9 +173,13 @@ fn i17_one_bucket_behind_two_endpoints_is_one_copy() {
     let direct = format!("http://127.0.0.1:{}", scene.server.port());
     let twins = [place.bucket_at("one", &direct, ""), place.bucket("")];
     place.configure("\"all\"", &twins, "");
+    // One after the other: this server has a moment in which both would be told that they made it.
+    let one_by_one = || vec![Rule::on(Operation::Complete, Fault::slow_down(3)).once()];
+    place.front.script(one_by_one());
     let _ = place.replicate().code(3).said("it is one place, and one copy");
     place.holds(0).unwrap();
     place.configure("1", &twins, "");
+    place.front.script(one_by_one());
     let _ = place.replicate().code(40);
     place.holds(1).unwrap();
 }
