@@ -188,10 +188,13 @@ fn word_of(file: &str) -> Option<&'static str> {
     words.into_iter().find(|word| file.contains(&format!("-{word}-")))
 }
 
-/// Whether this is a record, and another one of the same copy says the same.
+/// Whether this is a record, and another one of the same copy says the same, or clears it.
 fn is_superseded(key: &str, holds: &Holding) -> bool {
     let Some((name, word)) = record_of(key).zip(word_of(key)) else { return false };
-    holds.objects.keys().any(|other| record_of(other) == Some(name) && word_of(other) == Some(word))
+    let says =
+        |other: &String, word| record_of(other) == Some(name) && word_of(other) == Some(word);
+    let clears = |other: &String| word == "suspect" && says(other, "checked");
+    holds.objects.keys().any(|other| says(other, word) || clears(other))
 }
 
 /// What is there now and was not before.

@@ -135,6 +135,47 @@ fn i04_i07_i08_what_must_not_happen_to_old_backups_is_found() {
 }
 
 #[test]
+fn i01_i17_a_sync_or_scrub_that_claims_too_much_is_found() {
+    let did = |deed| Claim { deed, every: true, min_keep: None, ..claim(0, None) };
+    let level = before();
+    let mut lacking = before();
+    add(lacking.get_mut("a").unwrap(), NEW, 4, Verdict::Restorable);
+    let mut flipped = before();
+    let inside = Verdict::BrokenInside("a bit".into());
+    flipped.get_mut("b").unwrap().backups.get_mut("backup-3").unwrap().verdict = inside;
+    for deed in [Deed::Sync, Deed::Scrub] {
+        assert_eq!(violations(&did(deed), &level, &level), Vec::<String>::new());
+    }
+    // What only a look inside finds is no matter of a sync.
+    assert_eq!(violations(&did(Deed::Sync), &flipped, &flipped), Vec::<String>::new());
+    assert!(!violations(&did(Deed::Sync), &lacking, &lacking).is_empty(), "one is lacking");
+    assert!(!violations(&did(Deed::Scrub), &flipped, &flipped).is_empty(), "one is damaged");
+    let partial = Claim { code: 40, ..did(Deed::Sync) };
+    assert_eq!(violations(&partial, &lacking, &lacking), Vec::<String>::new());
+}
+
+#[test]
+fn i04_a_record_goes_only_where_a_newer_one_says_the_same() {
+    let with = |records: &[&str]| {
+        let mut picture = before();
+        for record in records {
+            let stored = Stored { bytes: 1, sha256: (*record).to_owned() };
+            picture.get_mut("a").unwrap().objects.insert((*record).to_owned(), stored);
+        }
+        picture
+    };
+    let did = Claim { deed: Deed::Scrub, min_keep: None, ..claim(0, None) };
+    let old = with(&["backup-1-checked-1.json"]);
+    let newer = with(&["backup-1-checked-2.json"]);
+    assert_eq!(violations(&did, &old, &newer), Vec::<String>::new());
+    for other in ["backup-2-checked-2.json", "backup-1-suspect-2.json"] {
+        assert!(!violations(&did, &old, &with(&[other])).is_empty(), "{other}");
+    }
+    let doubt = with(&["backup-1-suspect-1.json"]);
+    assert_eq!(violations(&did, &doubt, &newer), Vec::<String>::new(), "it was cleared");
+}
+
+#[test]
 fn i02_a_listing_that_is_not_true_is_found() {
     let list = |json: &str| serde_json::from_str::<Value>(json).unwrap();
     let one = picture([holding(&[1]), holding(&[])]);
