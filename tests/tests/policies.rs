@@ -155,6 +155,8 @@ fn i18_f45_sync_and_scrub_do_with_a_policy_what_the_page_says() {
         place.front().permit(Some(policy(&place, "auditor")));
         let ran = place.lifeboat(&["scrub"]);
         assert!(ran.stderr.contains("record"), "{backend:?}: {ran:#?}");
+        assert_eq!(place.objects(".json").len(), 2, "{backend:?}: {ran:#?}");
+        assert!(!place.front().denied().is_empty(), "{backend:?}: it did not even try");
         let artifact = place.objects(".age").remove(0);
         let whole = place.vault.get(&artifact).unwrap();
         let mut bytes = whole.clone();

@@ -120,6 +120,8 @@ fn f45_f46_f47_what_a_scrub_may_not_repair_is_marked_and_sync_makes_it_good() {
     assert_eq!(copies.records(1, &backup, "suspect").len(), 1, "it is said once");
     assert_eq!(results(&report)[1], ("place_1".to_owned(), "damaged".to_owned()));
     assert_eq!(std::fs::read(copies.artifact(1, &backup)).unwrap(), bytes);
+    let page = copies.world.site.lifeboat(&["scrub", "--no-repair"]).code(20).stdout;
+    assert!(page.contains("1 DAMAGED\n  next: `lifeboat sync`"), "{page}");
     let shown = show(&copies, 1);
     assert_eq!(shown["state"], "suspect");
     assert!(shown["problem"].as_str().unwrap().contains("it was found damaged"), "{shown:#}");

@@ -110,5 +110,9 @@ pub(super) fn of_scrub(report: &ScrubReport) -> Result<(), Error> {
             let _ = write!(all, ", {} {word}", count(found));
         }
     }
-    print(&format!("{text}{}: {all}\n", report.cluster))
+    let next = match count(Found::Damaged) {
+        0 => "",
+        _ => "  next: `lifeboat sync` replaces it where another copy is whole\n",
+    };
+    print(&format!("{text}{}: {all}\n{next}", report.cluster))
 }

@@ -16,8 +16,9 @@ use crate::record::{Record, Writing, is_recorded, take_back, timed_out};
 use bytes::Bytes;
 use catalogue::{Manifest, Place, Placed};
 use destinations::Opened;
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 use store::{ErrorKind, Operation, Outcome, StoreError};
 use tokio::task::JoinSet;
@@ -189,9 +190,10 @@ impl<'a> Commit<'a> {
         }
         let key = manifest.object_name().key(&manifest.cluster);
         let bytes = Bytes::from(manifest.to_bytes());
-        let proved = self.copies.iter().filter(|(_, copy)| copy.is_ok());
-        for name in proved.map(|(name, _)| name).filter(|name| !self.records.contains_key(*name)) {
+        for (name, _) in self.copies.iter().filter(|(_, copy)| copy.is_ok()) {
             let Some(opened) = self.aim.opened.get(name).cloned() else { continue };
+            let Entry::Vacant(record) = self.records.entry(name.clone()) else { continue };
+            record.insert(Record::Writing);
             let keeping = opened.keeping(&manifest.tier, manifest.taken_at).of_record();
             let (key, bytes, name) = (key.clone(), bytes.clone(), name.clone());
             let writing = Writing { opened, key, bytes, keeping };
@@ -199,10 +201,6 @@ impl<'a> Commit<'a> {
                 let (record, result) = writing.carry_out().await;
                 Some(Recorded { name, record, result })
             });
-        }
-        let proved = self.copies.iter().filter(|(_, copy)| copy.is_ok());
-        for (name, _) in proved.filter(|(name, _)| self.aim.opened.contains_key(*name)) {
-            self.records.entry(name.clone()).or_insert(Record::Writing);
         }
     }
 
@@ -284,7 +282,7 @@ fn same_place(name: &str, other: &str, key: &str) -> StoreError {
 
 /// Keeps the manifest in the run directory, or takes from there what an earlier process of this run
 /// said of its copies: with other words the same backup would be two that contradict each other.
-fn settle(manifest: &mut Manifest, run_dir: Option<&std::path::Path>) {
+fn settle(manifest: &mut Manifest, run_dir: Option<&Path>) {
     let Some(path) = run_dir.map(|dir| dir.join(SETTLED)) else { return };
     let name = manifest.object_name();
     let earlier = std::fs::read(&path).ok();
