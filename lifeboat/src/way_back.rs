@@ -12,7 +12,7 @@ use crate::chain::{self, Drawing, Outcome};
 use crate::cli::Common;
 use crate::error::Error;
 use crate::planning::new_run_id;
-use catalogue::{BackupName, Catalogue, Manifest, ManifestStep, State};
+use catalogue::{BackupName, Catalogue, Manifest, ManifestStep};
 use contract::{Clock, Digest, Exit, Plan, Receipt, RunDir, Step};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -169,7 +169,7 @@ const NO_COPY_LEFT: &str = "no copy of it is left to try: `lifeboat list` shows 
 /// Another copy has other bytes and another store, but the same recipients, identities, disk and
 /// target.
 fn another_copy_may_help(outcome: &Outcome) -> bool {
-    let of_store = [Exit::Corrupt, Exit::Transient, Exit::Credentials, Exit::Config];
+    let of_store = [Exit::Corrupt, Exit::Forged, Exit::Transient, Exit::Credentials, Exit::Config];
     let of_bytes = [Exit::Corrupt];
     let stage = outcome.cause.as_ref().map_or("", |cause| cause.stage.as_str());
     let codes: &[Exit] = if stage == "fetch" { &of_store } else { &of_bytes };
@@ -188,7 +188,7 @@ pub(crate) fn usable_copies<'a>(
         .filter(|(destination, b)| b.name == *backup && from.is_none_or(|f| f == *destination))
         .collect();
     // A suspect copy is still the right bytes; whoever asks for it by name shall have it.
-    let mut there: Vec<_> = all.iter().filter(|(_, b)| b.state != State::Broken).collect();
+    let mut there: Vec<_> = all.iter().filter(|(_, b)| b.state.is_usable()).collect();
     there.sort_by_key(|(_, b)| !b.state.is_trusted());
     let usable: Vec<Copy<'a>> = there
         .into_iter()
@@ -200,10 +200,12 @@ pub(crate) fn usable_copies<'a>(
     let problems = all.iter().filter_map(|(d, b)| Some(format!("{d}: {}", b.problem.as_ref()?)));
     let why = problems.collect::<Vec<_>>().join("; ");
     let why = if why.is_empty() { format!("{} has none", from.unwrap_or("no one")) } else { why };
-    // That this program is too old is only the reason where it is the reason everywhere.
-    let newer = |b: &catalogue::Backup| b.exit == Some(Exit::Unsupported.code());
-    let all_newer = !all.is_empty() && all.iter().all(|(_, b)| newer(b));
-    let exit = if all_newer { Exit::Unsupported } else { Exit::Corrupt };
+    // That this program is too old, or nobody trusted has signed, is only the reason where it is the
+    // reason everywhere.
+    let is_all = |exit: Exit| all.iter().all(|(_, b)| b.exit == Some(exit.code()));
+    let reasons = [Exit::Unsupported, Exit::Forged].into_iter();
+    let exit = reasons.filter(|_| !all.is_empty()).find(|exit| is_all(*exit));
+    let exit = exit.unwrap_or(Exit::Corrupt);
     Err(Error::NoCopy { backup: backup.to_string(), why, exit })
 }
 

@@ -8,9 +8,11 @@
 use crate::manifest::{Manifest, ManifestError};
 use crate::name::{BackupName, ObjectName};
 use crate::record::{Depth, Drilled, Looked, Told};
+use contract::Exit;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
+use trust::{Signed, Trust};
 
 /// One object, as a listing shows it. The key is without the destination's own prefix.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +38,8 @@ pub enum State {
     Suspect,
     /// The manifest cannot be read, or the artifact is missing or has another length.
     Broken,
+    /// Nobody who is trusted signed the manifest, as it is or for this place.
+    Forged,
 }
 
 impl State {
@@ -43,6 +47,13 @@ impl State {
     #[must_use]
     pub fn is_trusted(self) -> bool {
         matches!(self, State::Proven | State::Verified)
+    }
+
+    /// Whether there is a manifest that can be used and an artifact of the right length: bytes that
+    /// whoever asks for them by name may have, trusted or suspect.
+    #[must_use]
+    pub fn is_usable(self) -> bool {
+        matches!(self, State::Proven | State::Verified | State::Suspect)
     }
 
     /// The better one of two: of a backup whose copies differ, the best one counts.
@@ -53,6 +64,7 @@ impl State {
             State::Verified => 1,
             State::Suspect => 2,
             State::Broken => 3,
+            State::Forged => 4,
         };
         if rank(other) < rank(self) { other } else { self }
     }
@@ -65,6 +77,7 @@ impl State {
             State::Verified => "verified",
             State::Suspect => "suspect",
             State::Broken => "broken",
+            State::Forged => "forged",
         }
     }
 }
@@ -89,6 +102,9 @@ pub struct Backup {
     /// The manifest, if it can be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub manifest: Option<Manifest>,
+    /// Who signed it, where somebody is to be trusted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signed: Option<Signed>,
     /// When the drill began that proved it, for one that is proven.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proven_at: Option<Timestamp>,
@@ -113,6 +129,12 @@ pub struct Backup {
 }
 
 impl Backup {
+    /// By what two copies tell one story of the backup: what was signed, else every byte of the manifest.
+    #[must_use]
+    pub fn story(&self) -> &str {
+        self.signed.as_ref().map_or(&self.manifest_sha256, |signed| &signed.statement_sha256)
+    }
+
     /// Whether it is suspect already because of a look of just this depth: there is no need to say so
     /// again.
     #[must_use]
@@ -180,19 +202,20 @@ impl Catalogue {
 }
 
 /// Marks backups of which two destinations hold different manifests: every run writes the same one
-/// everywhere, so somebody changed one of them, and nobody here can say which.
+/// everywhere, so somebody changed one of them, and nobody here can say which. What is signed by
+/// somebody trusted differs only where it says something else: nobody else can make it doubtful.
 pub fn mark_forks(destinations: &mut [DestinationCatalogue]) {
     let mut stories: BTreeMap<BackupName, BTreeMap<String, Vec<String>>> = BTreeMap::new();
     for destination in destinations.iter() {
-        for backup in destination.backups.iter().filter(|b| b.state != State::Broken) {
+        for backup in destination.backups.iter().filter(|b| b.state.is_usable()) {
             let told = stories.entry(backup.name.clone()).or_default();
-            let by = told.entry(backup.manifest_sha256.clone()).or_default();
+            let by = told.entry(backup.story().to_owned()).or_default();
             by.push(destination.destination.clone());
         }
     }
     stories.retain(|_, told| told.len() > 1);
     for backup in destinations.iter_mut().flat_map(|d| d.backups.iter_mut()) {
-        let Some(told) = stories.get(&backup.name).filter(|_| backup.state != State::Broken) else {
+        let Some(told) = stories.get(&backup.name).filter(|_| backup.state.is_usable()) else {
             continue;
         };
         let sides: Vec<String> = told.values().map(|by| by.join(" and ")).collect();
@@ -219,12 +242,13 @@ type Records = BTreeMap<BackupName, Vec<(String, ObjectName)>>;
 /// Puts a listing, the manifests and the records of drills together.
 ///
 /// `read` gives, for each key of a manifest in the listing, its bytes, and for the keys of
-/// [`crate::newest_records`] theirs. What they say is judged as of `now`.
+/// [`crate::newest_records`] theirs. What they say is judged as of `now`, and by who is trusted.
 #[must_use]
 pub fn assemble(
     cluster: &str,
     objects: &[Object],
     read: &BTreeMap<String, Vec<u8>>,
+    trust: &Trust,
     now: Timestamp,
 ) -> Assembled {
     let lengths: BTreeMap<&str, u64> = objects.iter().map(|o| (o.key.as_str(), o.bytes)).collect();
@@ -247,7 +271,7 @@ pub fn assemble(
     let judge = |(key, name): &(&String, ObjectName)| {
         let bytes = read.get(*key)?;
         let (lengths, records) = (&lengths, &records);
-        Some(Judge { cluster, lengths, records, read, now }.of(key, name, bytes))
+        Some(Judge { cluster, lengths, records, read, trust, now }.of(key, name, bytes))
     };
     let mut backups: Vec<Backup> = manifests.iter().filter_map(judge).collect();
     backups.sort_by(|a, b| a.name.cmp(&b.name));
@@ -274,13 +298,15 @@ struct Judge<'a> {
     lengths: &'a BTreeMap<&'a str, u64>,
     records: &'a Records,
     read: &'a BTreeMap<String, Vec<u8>>,
+    trust: &'a Trust,
     now: Timestamp,
 }
 
 impl Judge<'_> {
     fn of(&self, key: &str, name: &ObjectName, bytes: &[u8]) -> Backup {
-        let manifest = Manifest::from_bytes(self.cluster, name, bytes);
-        let newer = matches!(manifest, Err(ManifestError::Newer { .. }));
+        let read = Manifest::read(self.cluster, name, bytes, self.trust);
+        // Of what is merely damaged the state says enough.
+        let exit = read.as_ref().err().map(ManifestError::exit).filter(|e| *e != Exit::Corrupt);
         let manifest_sha256 = contract::Digest::of(bytes).sha256;
         let backup = match name {
             ObjectName::Artifact { backup, .. }
@@ -288,27 +314,30 @@ impl Judge<'_> {
             | ObjectName::Record { backup, .. } => backup.clone(),
         };
         let records = self.records.get(&backup).map(Vec::as_slice).unwrap_or_default();
-        let ((state, problem, proven_at), manifest, told) = match manifest {
+        let ((state, problem, proven_at), believed, told) = match read {
             Err(e) => {
+                let state = if e.is_of_trust() { State::Forged } else { State::Broken };
                 let problem = format!("the manifest is unusable: {e}");
-                ((State::Broken, Some(problem), None), None, Told::default())
+                ((state, Some(problem), None), None, Told::default())
             }
-            Ok(manifest) => {
+            Ok((manifest, signed)) => {
                 let found = self.lengths.get(manifest.artifact_key().as_str()).copied();
                 let (state, problem) = judge_artifact(&manifest, found);
                 let (cluster, read) = (self.cluster, self.read);
                 let told = Told::of(cluster, &manifest, &manifest_sha256, records, read, self.now);
-                (told.decide(state, problem), Some(manifest), told)
+                (told.decide(state, problem), Some((manifest, signed)), told)
             }
         };
+        let (manifest, signed) = believed.unzip();
         Backup {
             name: backup,
             state,
             problem,
-            exit: newer.then(|| contract::Exit::Unsupported.code()),
+            exit: exit.map(Exit::code),
             manifest_key: key.to_owned(),
             manifest_sha256,
             manifest,
+            signed: signed.flatten(),
             proven_at,
             doubt: told.doubt().filter(|_| state == State::Suspect),
             drill: told.last,

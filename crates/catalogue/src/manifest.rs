@@ -2,15 +2,17 @@
 //!
 //! It is made of what the receipts say, is written last and create-only, and is the same, byte
 //! for byte, in every destination. `docs/manifest.md` describes the JSON. Readers accept fields
-//! that they do not know; a version that they do not know they refuse.
+//! that they do not know; a version that they do not know they refuse. Where somebody is to be
+//! trusted (`trust`), nothing in a manifest is looked at before its signature was found to hold.
 
 use crate::name::{BackupName, ObjectName};
-use contract::facts::{CaptureFacts, EncryptFacts, VerifyFacts};
-use contract::{Digest, JsonError, Plan, Previous, Receipt, brief, read_json};
+use contract::facts::{CaptureFacts, EncryptFacts, Signature, VerifyFacts};
+use contract::{Digest, Exit, JsonError, Plan, Previous, Receipt, brief, read_json};
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use trust::{Distrust, SecretKey, Signed, Trust};
 
 /// The version of the format that this program writes, and the newest that it reads.
 const VERSION: u32 = 1;
@@ -54,6 +56,9 @@ pub struct Manifest {
     /// Where copies were to go, as it was when the backup was committed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub placed: Option<Placed>,
+    /// Of all that is above but `tool` and `placed`, where a key signed it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature: Option<Signature>,
 }
 
 /// Where a backup's copies were to go. Whoever finds one copy learns from it where to look for the
@@ -131,6 +136,65 @@ pub enum ManifestError {
         /// What it says.
         found: String,
     },
+    /// Nobody who is trusted signed it as it is.
+    #[error("it is forged: {0}")]
+    Forged(#[from] Distrust),
+    /// Somebody who is trusted signed it, for another place.
+    #[error(
+        "it is forged: signed for another place, it says {field} {found:?}, but its name says \
+         {expected:?}"
+    )]
+    Replayed {
+        /// Which field.
+        field: &'static str,
+        /// What its name says.
+        expected: String,
+        /// What it says.
+        found: String,
+    },
+}
+
+impl ManifestError {
+    /// The exit code that belongs to it.
+    #[must_use]
+    pub fn exit(&self) -> Exit {
+        match self {
+            ManifestError::Newer { .. } => Exit::Unsupported,
+            ManifestError::Forged(_) | ManifestError::Replayed { .. } => Exit::Forged,
+            ManifestError::NoReceipt(_)
+            | ManifestError::Facts { .. }
+            | ManifestError::Malformed(_)
+            | ManifestError::Misnamed { .. } => Exit::Corrupt,
+        }
+    }
+
+    /// What to do next, where there is more to do than to take another copy.
+    #[must_use]
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            ManifestError::Newer { .. } => {
+                Some("upgrade Lifeboat to the version that made it, or a later one")
+            }
+            ManifestError::Forged(Distrust::Unsigned) => Some(
+                "if it is from before you signed, say so with [trust] unsigned_until; if not, somebody \
+                 else put it there",
+            ),
+            ManifestError::Forged(Distrust::UnknownKey { .. }) => Some(
+                "if the key is yours, add it to [trust] signers; if not, somebody else put it there",
+            ),
+            ManifestError::Forged(_) | ManifestError::Replayed { .. } => Some(
+                "somebody who can write to the destination changed it: find out who, and use another \
+                 copy",
+            ),
+            _ => None,
+        }
+    }
+
+    /// Whether somebody may have brought it who is not trusted.
+    #[must_use]
+    pub fn is_of_trust(&self) -> bool {
+        self.exit() == Exit::Forged
+    }
 }
 
 impl Manifest {
@@ -159,6 +223,7 @@ impl Manifest {
             snapshot: facts(receipts, "verify")?.ok_or(ManifestError::NoReceipt("verify"))?,
             key_count_rules: key_count_rules(),
             steps: steps(receipts)?,
+            signature: encrypted.as_ref().and_then(|facts| facts.signature.clone()),
             recipients: encrypted.map(|facts| facts.recipients).unwrap_or_default(),
             artifact: Artifact {
                 file: format!("{backup}{suffix}"),
@@ -212,12 +277,20 @@ impl Manifest {
         bytes
     }
 
-    /// Whether those who list backups will find this one and understand it: asked before the
-    /// commit, because a backup that nobody lists must not be claimed.
+    /// The signature that belongs to it, of this key.
+    #[must_use]
+    pub fn signed_by(&self, key: &SecretKey) -> Signature {
+        // As readers see it, and not as it is in memory.
+        let document = serde_json::from_slice(&self.to_bytes()).unwrap_or_default();
+        key.sign(&document)
+    }
+
+    /// Whether those who list backups will find this one, understand it and believe it: asked before
+    /// the commit, because a backup that nobody lists must not be claimed.
     ///
     /// # Errors
     /// What a reader would say about it.
-    pub fn must_be_readable(&self) -> Result<(), ManifestError> {
+    pub fn must_be_readable(&self, trust: &Trust) -> Result<(), ManifestError> {
         let bytes = self.to_bytes();
         if bytes.len() as u64 > MANIFEST_BYTES_MAX {
             let text = format!("it has {} bytes; the limit is {MANIFEST_BYTES_MAX}", bytes.len());
@@ -228,7 +301,7 @@ impl Manifest {
                 return Err(ManifestError::Malformed(format!("{key:?} is no name of an object")));
             }
         }
-        Manifest::from_bytes(&self.cluster, &self.object_name(), &bytes).map(drop)
+        Manifest::from_bytes(&self.cluster, &self.object_name(), &bytes, trust).map(drop)
     }
 
     /// Whether a step encrypted the bytes before they were stored.
@@ -238,7 +311,7 @@ impl Manifest {
     }
 
     /// Reads a manifest that is stored under `name` in the folder of `cluster`, and checks that
-    /// it describes just that backup.
+    /// it is believed and describes just that backup.
     ///
     /// # Errors
     /// [`ManifestError`]; a manifest that fails a check is never used.
@@ -246,16 +319,33 @@ impl Manifest {
         cluster: &str,
         name: &ObjectName,
         bytes: &[u8],
+        trust: &Trust,
     ) -> Result<Self, ManifestError> {
+        Manifest::read(cluster, name, bytes, trust).map(|(manifest, _)| manifest)
+    }
+
+    /// The same, and whose signature it is believed for.
+    ///
+    /// # Errors
+    /// As [`Manifest::from_bytes`].
+    pub fn read(
+        cluster: &str,
+        name: &ObjectName,
+        bytes: &[u8],
+        trust: &Trust,
+    ) -> Result<(Self, Option<Signed>), ManifestError> {
         if bytes.is_empty() {
             return Err(ManifestError::Malformed("it is empty, or could not be read whole".into()));
         }
-        let manifest: Manifest = read_json(bytes, VERSION).map_err(|e| match e {
-            JsonError::Newer { found } => ManifestError::Newer { found },
-            JsonError::Malformed(problem) => ManifestError::Malformed(problem),
-        })?;
-        manifest.must_be(cluster, name)?;
-        Ok(manifest)
+        // Of any version: what a newer program signed can be told from what it did not.
+        let signed = trust.judge(&read_json(bytes, u32::MAX).map_err(unreadable)?)?;
+        let manifest: Manifest = read_json(bytes, VERSION).map_err(unreadable)?;
+        match manifest.must_be(cluster, name) {
+            Err(ManifestError::Misnamed { field, expected, found }) if signed.is_some() => {
+                Err(ManifestError::Replayed { field, expected, found })
+            }
+            checked => checked.map(|()| (manifest, signed)),
+        }
     }
 
     fn must_be(&self, cluster: &str, name: &ObjectName) -> Result<(), ManifestError> {
@@ -286,6 +376,13 @@ impl Manifest {
             self.backup.as_str(),
             if fits { self.backup.as_str() } else { &self.artifact.file },
         )
+    }
+}
+
+fn unreadable(error: JsonError) -> ManifestError {
+    match error {
+        JsonError::Newer { found } => ManifestError::Newer { found },
+        JsonError::Malformed(problem) => ManifestError::Malformed(problem),
     }
 }
 

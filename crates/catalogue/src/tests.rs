@@ -4,6 +4,7 @@ use contract::{Digest, RunId};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::time::Duration;
+use trust::{SecretKey, Trust};
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_763_600_000 + second).unwrap()
@@ -44,18 +45,21 @@ fn manifest(second: i64) -> Manifest {
         },
         previous: None,
         placed: None,
+        signature: None,
         backup,
     }
 }
 
+#[derive(Default)]
 struct Folder {
     objects: Vec<Object>,
     read: BTreeMap<String, Vec<u8>>,
+    trust: Trust,
 }
 
 impl Folder {
     fn of(manifests: &[Manifest]) -> Self {
-        let mut folder = Folder { objects: vec![], read: BTreeMap::new() };
+        let mut folder = Folder::default();
         for manifest in manifests {
             folder.put(&manifest.artifact_key(), manifest.artifact.bytes);
             let key = manifest.object_name().key("prod");
@@ -75,7 +79,7 @@ impl Folder {
     }
 
     fn assembled(&self) -> Assembled {
-        assemble("prod", &self.objects, &self.read, at(100_000))
+        assemble("prod", &self.objects, &self.read, &self.trust, at(100_000))
     }
 }
 
@@ -136,11 +140,16 @@ fn f47_what_is_not_whole_is_broken_and_says_why() {
 fn f47_i12_a_manifest_must_describe_the_backup_that_its_name_says() {
     let right = manifest(0);
     let name = right.object_name();
-    assert_eq!(Manifest::from_bytes("prod", &name, &right.to_bytes()).unwrap(), right);
+    assert_eq!(
+        Manifest::from_bytes("prod", &name, &right.to_bytes(), &Trust::default()).unwrap(),
+        right
+    );
     let refused = |change: &dyn Fn(&mut Manifest)| {
         let mut other = right.clone();
         change(&mut other);
-        Manifest::from_bytes("prod", &name, &other.to_bytes()).unwrap_err().to_string()
+        Manifest::from_bytes("prod", &name, &other.to_bytes(), &Trust::default())
+            .unwrap_err()
+            .to_string()
     };
     assert!(refused(&|m| m.cluster = "dev".into()).contains("cluster \"dev\""));
     assert!(refused(&|m| m.snapshot.revision = 6).contains("but its name says"));
@@ -161,12 +170,16 @@ fn f47_a_key_that_stands_twice_is_refused() {
     let right = manifest(0);
     let text = String::from_utf8(right.to_bytes()).unwrap();
     let twice = text.replacen("{", "{\"cluster\": \"dev\",", 1);
-    let error = Manifest::from_bytes("prod", &right.object_name(), twice.as_bytes()).unwrap_err();
+    let error =
+        Manifest::from_bytes("prod", &right.object_name(), twice.as_bytes(), &Trust::default())
+            .unwrap_err();
     assert!(error.to_string().contains("duplicate field"), "{error}");
     // Not only among the fields of the manifest itself: the last of the two counted here.
     let twice = text.replacen("\"buckets\": {", "\"buckets\": {\"key\": 1, \"key\": 2", 1);
     assert_ne!(twice, text);
-    let error = Manifest::from_bytes("prod", &right.object_name(), twice.as_bytes()).unwrap_err();
+    let error =
+        Manifest::from_bytes("prod", &right.object_name(), twice.as_bytes(), &Trust::default())
+            .unwrap_err();
     assert!(error.to_string().contains("duplicate field"), "{error}");
 }
 
@@ -182,11 +195,11 @@ fn f47_a_tier_that_leads_elsewhere_is_no_tier() {
 
 #[test]
 fn only_what_will_be_listed_may_be_claimed() {
-    assert_eq!(manifest(0).must_be_readable(), Ok(()));
+    assert_eq!(manifest(0).must_be_readable(&Trust::default()), Ok(()));
     let refused = |change: &dyn Fn(&mut Manifest)| {
         let mut other = manifest(0);
         change(&mut other);
-        assert!(other.must_be_readable().is_err(), "{other:?}");
+        assert!(other.must_be_readable(&Trust::default()).is_err(), "{other:?}");
     };
     refused(&|m| m.tier = String::new());
     refused(&|m| m.snapshot.revision = -1);
@@ -285,6 +298,123 @@ fn f47_two_stories_of_one_backup_make_both_suspect() {
     mark_forks(&mut one);
     assert!(one[0].backups.iter().all(|backup| backup.state == State::Verified));
     assert!(one[1].backups.iter().all(|backup| backup.state == State::Broken));
+}
+
+mod signatures {
+    use super::*;
+    use contract::Exit;
+
+    fn key(seed: u8) -> SecretKey {
+        SecretKey::from_seed(&[seed; 32])
+    }
+
+    fn signed(mut manifest: Manifest, key: &SecretKey) -> Manifest {
+        manifest.signature = None;
+        manifest.signature = Some(manifest.signed_by(key));
+        manifest
+    }
+
+    fn ours() -> Trust {
+        Trust { signers: vec![key(1).public()], unsigned_until: None }
+    }
+
+    fn judged(manifests: &[Manifest], trust: Trust) -> Vec<Backup> {
+        Folder { trust, ..Folder::of(manifests) }.assemble().0
+    }
+
+    #[test]
+    fn f48_i14_what_nobody_trusted_signed_is_forged_and_used_for_nothing() {
+        let mut changed = signed(manifest(60), &key(1));
+        changed.snapshot.total_key_live += 1;
+        let all =
+            [signed(manifest(0), &key(1)), changed, signed(manifest(120), &key(2)), manifest(180)];
+        let backups = judged(&all, ours());
+        let [good, changed, foreign, unsigned] = backups.as_slice() else { panic!("{backups:?}") };
+        assert_eq!((good.state, good.exit), (State::Verified, None));
+        assert_eq!(good.signed.as_ref().unwrap().key, key(1).public().to_string());
+        let said = [(changed, "changed"), (foreign, "does not list"), (unsigned, "nobody signed")];
+        for (forged, words) in said {
+            assert_eq!((forged.state, forged.exit), (State::Forged, Some(Exit::Forged.code())));
+            assert!(forged.problem.as_ref().unwrap().contains(words), "{forged:?}");
+            assert_eq!((&forged.manifest, &forged.signed), (&None, &None));
+            assert!(!forged.state.is_usable() && !forged.state.is_trusted());
+        }
+        // Where nobody is to be trusted by name, all are what their bytes are.
+        let backups = judged(&all, Trust::default());
+        assert!(backups.iter().all(|b| b.state == State::Verified && b.signed.is_none()));
+    }
+
+    #[test]
+    fn f48_i14_a_signed_manifest_in_another_place_is_a_replay() {
+        let good = signed(manifest(0), &key(1));
+        let bytes = good.to_bytes();
+        let name = good.object_name();
+        let read = |cluster: &str, name: &ObjectName| {
+            let error = Manifest::from_bytes(cluster, name, &bytes, &ours()).unwrap_err();
+            assert!(matches!(error, ManifestError::Replayed { .. }), "{error:?}");
+            assert_eq!(error.exit(), Exit::Forged);
+        };
+        Manifest::from_bytes("prod", &name, &bytes, &ours()).unwrap();
+        read("test", &name);
+        read("prod", &manifest(60).object_name());
+        read("prod", &Manifest { tier: "monthly".into(), ..good.clone() }.object_name());
+        // The same without a signature is merely in the wrong place.
+        let plain = manifest(0).to_bytes();
+        let error = Manifest::from_bytes("test", &name, &plain, &Trust::default()).unwrap_err();
+        assert_eq!(error.exit(), Exit::Corrupt);
+    }
+
+    #[test]
+    fn f48_i25_what_a_newer_program_signed_is_newer_and_the_rest_is_forged() {
+        let mut newer =
+            serde_json::from_slice::<serde_json::Value>(&manifest(0).to_bytes()).unwrap();
+        newer["version"] = 99.into();
+        newer["wonder"] = true.into();
+        let name = manifest(0).object_name();
+        let read = |value: &serde_json::Value| {
+            let bytes = value.to_string().into_bytes();
+            Manifest::from_bytes("prod", &name, &bytes, &ours()).unwrap_err().exit()
+        };
+        assert_eq!(read(&newer), Exit::Forged);
+        newer["signature"] = serde_json::to_value(key(1).sign(&newer)).unwrap();
+        assert_eq!(read(&newer), Exit::Unsupported);
+    }
+
+    #[test]
+    fn i14_nobody_else_can_make_a_signed_backup_doubtful() {
+        let good = signed(manifest(0), &key(1));
+        let place = Place { location: "file:/x".into(), proved: true };
+        let placed = Placed { required: 1, destinations: [("x".into(), place)].into() };
+        let elsewhere = Manifest { placed: Some(placed), tool: "x".into(), ..good.clone() };
+        let mut forged = good.clone();
+        forged.artifact.sha256 = Digest::of(b"other").sha256;
+        let folders = [&good, &elsewhere, &forged]
+            .map(|manifest| Folder { trust: ours(), ..Folder::of(std::slice::from_ref(manifest)) });
+        let mut all = catalogue(&folders.each_ref().map(Some)).destinations;
+        mark_forks(&mut all);
+        let states: Vec<State> = all.iter().map(|d| d.backups[0].state).collect();
+        assert_eq!(states, [State::Verified, State::Verified, State::Forged]);
+        // Two signed stories are a fork as before.
+        let other = Manifest { recipients: vec!["age1x".into()], ..manifest(0) };
+        let folders = [good, signed(other, &key(1))]
+            .map(|manifest| Folder { trust: ours(), ..Folder::of(&[manifest]) });
+        let mut all = catalogue(&folders.each_ref().map(Some)).destinations;
+        mark_forks(&mut all);
+        assert!(all.iter().all(|d| d.backups[0].state == State::Suspect), "{all:?}");
+    }
+
+    #[test]
+    fn f48_a_forged_copy_comes_before_everything_else_in_the_verdict() {
+        let good = Folder { trust: ours(), ..Folder::of(&[signed(manifest(0), &key(1))]) };
+        let bad = Folder { trust: ours(), ..Folder::of(&[signed(manifest(60), &key(2))]) };
+        let judge = |folders: &[Option<&Folder>]| {
+            verdict(&catalogue(folders), at(120), Duration::from_secs(600), folders.len())
+        };
+        assert_eq!(judge(&[Some(&good)]).exit(), Exit::Ok);
+        let found = judge(&[Some(&good), Some(&bad)]);
+        assert_eq!((found.exit(), found.forged, found.not_trusted), (Exit::Forged, 1, 1));
+        assert_eq!(found.newest.as_ref(), Some(&manifest(0).backup), "the forged one is newer");
+    }
 }
 
 mod drills {

@@ -3,7 +3,7 @@
 //! Whether the pipeline ran, failed or never started makes no difference here: only what lies in
 //! the destinations counts, so that silence is visible too.
 
-use crate::backup::Catalogue;
+use crate::backup::{Catalogue, State};
 use crate::name::BackupName;
 use contract::Exit;
 use jiff::Timestamp;
@@ -51,6 +51,8 @@ pub struct Verdict {
     pub unreadable: Vec<String>,
     /// Backups that are listed but broken or suspect, over all destinations.
     pub not_trusted: usize,
+    /// How many of them are forged: nobody who is trusted signed them.
+    pub forged: usize,
     /// The newest backup with a copy that a drill proved.
     pub newest_proven: Option<BackupName>,
     /// When the last drill of that backup began that proved it.
@@ -62,10 +64,12 @@ pub struct Verdict {
 }
 
 impl Verdict {
-    /// The exit code that says the same.
+    /// The exit code that says the same. That somebody is at work in a destination who is not trusted
+    /// comes before everything that is known of the backups there.
     #[must_use]
     pub fn exit(&self) -> Exit {
         match self.safety {
+            _ if self.forged > 0 => Exit::Forged,
             Safety::Safe => Exit::Ok,
             Safety::Partial => Exit::Partial,
             Safety::Stale | Safety::None => Exit::Stale,
@@ -120,6 +124,7 @@ pub fn verdict(
         copies_wanted,
         unreadable,
         not_trusted: catalogue.copies().filter(|(_, b)| !b.state.is_trusted()).count(),
+        forged: catalogue.copies().filter(|(_, b)| b.state == State::Forged).count(),
         proven_at: proven.map(|(_, at)| at),
         verified_at: read_back.map(|(_, at)| at),
         newest_read_back: read_back.map(|(name, _)| name.clone()),

@@ -36,6 +36,7 @@ pub(crate) fn check(pipeline: &Pipeline) -> Option<Problem> {
         .or_else(|| numbers(pipeline))
         .or_else(|| destinations(pipeline))
         .or_else(|| prune(pipeline))
+        .or_else(|| signatures(pipeline))
         .or_else(|| lock_span::check(pipeline))
 }
 
@@ -384,6 +385,29 @@ fn prune(pipeline: &Pipeline) -> Option<Problem> {
     let empty = rules.iter().all(|rule| *rule == 0) && prune.within.is_none();
     empty.then(|| {
         Problem::new("prune", "the policy keeps nothing").hint("set at least one of its rules")
+    })
+}
+
+/// What is signed is checked, and what is to be believed can be signed.
+fn signatures(pipeline: &Pipeline) -> Option<Problem> {
+    let (trust, key) = (&pipeline.trust, &pipeline.encrypt.signing_key_file);
+    if trust.unsigned_until.is_some() && !trust.is_wanted() {
+        let text = "unsigned_until has no effect: everything is believed without a signature";
+        return Some(
+            Problem::new("trust.unsigned_until", text).hint("set trust.signers, or delete it"),
+        );
+    }
+    if key.is_some() && !trust.is_wanted() {
+        return Some(
+            Problem::new("encrypt.signing_key_file", "nobody checks the signatures")
+                .hint("write the public key into [trust] signers, or delete it"),
+        );
+    }
+    let before = pipeline.stages.iter().take_while(|stage| *stage != "replicate").last();
+    let is_signed_last = before.is_some_and(|stage| stage == "encrypt");
+    (trust.is_wanted() && !is_signed_last).then(|| {
+        Problem::new("trust.signers", "no backup of this pipeline would be believed")
+            .hint("`encrypt` signs, and must be the last of the stages before \"replicate\"")
     })
 }
 

@@ -21,6 +21,7 @@ pub use sections::{
     Capture, Compress, Decrypt, Drill, Encrypt, HashKvRule, MemberChoice, Notify, Pipeline,
     Program, Prune, Repair, Replicate, Require, Run, Verify,
 };
+pub use trust::Trust;
 pub use values::Duration;
 
 /// The reference pipeline, as shipped.

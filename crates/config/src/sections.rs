@@ -8,6 +8,7 @@ use crate::values::{Duration, one_or_many};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use trust::Trust;
 
 /// The whole configuration.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -30,6 +31,8 @@ pub struct Pipeline {
     pub encrypt: Encrypt,
     /// With what it is opened again.
     pub decrypt: Decrypt,
+    /// Whose backups are believed.
+    pub trust: Trust,
     /// When a backup counts as made.
     pub replicate: Replicate,
     /// Where it goes.
@@ -57,6 +60,7 @@ impl Default for Pipeline {
             compress: Compress::default(),
             encrypt: Encrypt::default(),
             decrypt: Decrypt::default(),
+            trust: Trust::default(),
             replicate: Replicate::default(),
             destinations: BTreeMap::new(),
             prune: None,
@@ -244,6 +248,9 @@ pub struct Encrypt {
     pub recipients: Vec<String>,
     /// Files with a recipient on each line.
     pub recipients_files: Vec<PathBuf>,
+    /// The file with the key that signs manifests, secret.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signing_key_file: Option<PathBuf>,
 }
 
 /// `[decrypt]`

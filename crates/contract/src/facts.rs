@@ -259,6 +259,19 @@ pub struct EncryptFacts {
     pub format: String,
     /// Public recipients, each able to open the artifact alone.
     pub recipients: Vec<String>,
+    /// Of the manifest that is to be made of all receipts, where a key signs it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature: Option<Signature>,
+}
+
+/// A signature over a manifest. The crate `trust` says what it covers and whether it holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Signature {
+    /// The public key, as `ed25519:` and base64.
+    pub key: String,
+    /// The signature of that key, 64 bytes in base64.
+    pub value: String,
 }
 
 /// What `replicate` committed.

@@ -259,6 +259,39 @@ impl Job {
         Ok(receipts)
     }
 
+    /// The receipt as [`Job::finish`] would write it now; none without a run.
+    ///
+    /// # Errors
+    /// When the facts are no JSON.
+    pub fn receipt(
+        &self,
+        source: Option<&Source>,
+        sink: &Sink,
+        facts: &impl serde::Serialize,
+    ) -> Result<Option<Receipt>, Error> {
+        let Some(run) = &self.run else { return Ok(None) };
+        let unfit = |e: serde_json::Error| Error::Facts {
+            stage: self.stage.clone(),
+            problem: e.to_string(),
+        };
+        Ok(Some(Receipt {
+            version: FORMAT_VERSION,
+            run: run.plan.run.clone(),
+            step: run.step,
+            stage: self.stage.clone(),
+            tool: self.tool.clone(),
+            started_at: self.started_at,
+            finished_at: self.clock.now(),
+            input: source.map(Source::tally),
+            output: sink.written(),
+            waited: Waited {
+                input_ms: source.map_or(0, Source::waited_ms),
+                output_ms: sink.waited_ms(),
+            },
+            facts: serde_json::to_value(facts).map_err(unfit)?,
+        }))
+    }
+
     /// Writes the receipt, then closes the output.
     ///
     /// # Errors
@@ -270,26 +303,9 @@ impl Job {
         facts: &impl serde::Serialize,
     ) -> Result<(), Error> {
         failpoint::pass("job.finishing");
-        if let Some(run) = &self.run {
-            run.dir.write_receipt(&Receipt {
-                version: FORMAT_VERSION,
-                run: run.plan.run.clone(),
-                step: run.step,
-                stage: self.stage.clone(),
-                tool: self.tool.clone(),
-                started_at: self.started_at,
-                finished_at: self.clock.now(),
-                input: source.map(Source::tally),
-                output: sink.written(),
-                waited: Waited {
-                    input_ms: source.map_or(0, Source::waited_ms),
-                    output_ms: sink.waited_ms(),
-                },
-                facts: serde_json::to_value(facts).map_err(|e| Error::Facts {
-                    stage: self.stage.clone(),
-                    problem: e.to_string(),
-                })?,
-            })?;
+        let receipt = self.receipt(source, &sink, facts)?;
+        if let Some((run, receipt)) = self.run.as_ref().zip(receipt) {
+            run.dir.write_receipt(&receipt)?;
         }
         failpoint::pass("job.receipt_written");
         sink.publish()?;

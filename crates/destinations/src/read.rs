@@ -95,7 +95,7 @@ pub async fn read_one(opened: &Opened, cluster: &str) -> Result<DestinationCatal
         read.extend(answer?);
     }
     drop(answers);
-    let assembled = assemble(cluster, &objects, &read, opened.clock.now());
+    let assembled = assemble(cluster, &objects, &read, &opened.trust, opened.clock.now());
     Ok(DestinationCatalogue {
         destination: store.name().to_owned(),
         location: store.location(),

@@ -15,6 +15,7 @@ use store::{
     AzureCredentials, AzureSettings, DestinationSettings, ErrorKind, FileSettings, GcsSettings,
     Keeping, Lock, LockMode, Operation, ReadBackMode, S3Settings, StoreError, Throttled,
 };
+use trust::Trust;
 
 /// How long a destination may go without progress, unless its settings say otherwise.
 const TIMEOUT_DEFAULT: Duration = Duration::from_secs(300);
@@ -40,6 +41,8 @@ pub struct Opened {
     pub lock_span: LockSpan,
     /// What tells whether a lock would have ended already.
     pub clock: Clock,
+    /// Whose backups are believed.
+    pub trust: Arc<Trust>,
 }
 
 impl Opened {
@@ -158,6 +161,7 @@ async fn open(
         written: destination.clone(),
         lock_span: LockSpan::of(destination, pipeline),
         clock: Clock::system(),
+        trust: Arc::new(pipeline.trust.clone()),
     })
 }
 

@@ -55,6 +55,8 @@ pub enum Why {
     Missing,
     /// A manifest is there that cannot be read, or whose artifact is missing or of another length.
     Broken,
+    /// A manifest is there that nobody who is trusted signed.
+    Forged,
     /// A scrub found other bytes than the manifest says.
     Damaged,
     /// A drill of it failed, or what is inside it was not sound, and nobody has compared its bytes
@@ -69,6 +71,7 @@ impl Why {
         match self {
             Why::Missing => "missing",
             Why::Broken => "broken",
+            Why::Forged => "forged",
             Why::Damaged => "damaged",
             Why::InDoubt => "in doubt",
         }
@@ -98,6 +101,9 @@ pub enum Kind {
     Fork,
     /// Suspect for what it is and not for how it lies there: it is not spread.
     Suspect,
+    /// Nobody who is trusted signed it, and no whole copy says what belongs in its place: it is left
+    /// alone, and never spread.
+    Forged,
     /// Some copies are lacking, and no destination has a whole one.
     NoSource,
     /// A destination holds a manifest that this program does not understand, or that has another
@@ -113,7 +119,7 @@ impl Kind {
     /// Whether a destination is not level because of it.
     #[must_use]
     pub fn is_lack(self) -> bool {
-        !matches!(self, Kind::Suspect)
+        !matches!(self, Kind::Suspect | Kind::Forged)
     }
 }
 
@@ -166,8 +172,8 @@ fn one(
         let (backup, destination) = (Some(name.clone()), destination.map(str::to_owned));
         level.remarks.push(Remark { kind, backup, destination, problem });
     };
-    let told = copies.iter().filter(|(_, b)| b.state != State::Broken);
-    let stories: BTreeSet<&str> = told.map(|(_, b)| b.manifest_sha256.as_str()).collect();
+    let told = copies.iter().filter(|(_, b)| b.state.is_usable());
+    let stories: BTreeSet<&str> = told.map(|(_, b)| b.story()).collect();
     if stories.len() > 1 {
         let problem = copies.iter().find_map(|(_, b)| b.problem.clone()).unwrap_or_default();
         return remark(Kind::Fork, None, problem);
@@ -176,9 +182,19 @@ fn one(
         copies.iter().filter(|(_, b)| b.state.is_trusted()).copied().collect();
     let place = |name: &str| order.iter().position(|o| o == name).unwrap_or(usize::MAX);
     healthy.sort_by_key(|(destination, _)| place(destination));
-    let Some((_, best)) = healthy.first() else {
-        let (kind, problem) = without_source(copies);
-        return remark(kind, None, problem);
+    let best = healthy.first().map(|(_, best)| *best);
+    let (strangers, copies): (Vec<(&str, &Backup)>, Vec<_>) =
+        copies.iter().partition(|(_, b)| is_stranger(b, best));
+    for (destination, stranger) in &strangers {
+        let problem = stranger.problem.clone().unwrap_or_default();
+        remark(Kind::Forged, Some(destination), format!("{}: {problem}", stranger.manifest_key));
+    }
+    let Some(best) = best else {
+        if !copies.is_empty() {
+            let (kind, problem) = without_source(&copies);
+            remark(kind, None, problem);
+        }
+        return;
     };
     let Some(manifest) = best.manifest.clone() else { return };
     let mut lacks = Vec::new();
@@ -203,13 +219,20 @@ fn one(
     });
 }
 
+/// Whether it is forged, and lies nowhere that a whole copy would have to lie: it has nothing to do with
+/// the backup whose name it has.
+fn is_stranger(backup: &Backup, best: Option<&Backup>) -> bool {
+    let is_there = best.is_some_and(|best| best.manifest_key == backup.manifest_key);
+    backup.state == State::Forged && !is_there
+}
+
 /// Why nothing can be copied, when no copy is healthy: because one or more are hurt, or because of
 /// what the backup itself is.
 fn without_source(copies: &[(&str, &Backup)]) -> (Kind, String) {
     let problems = copies.iter().filter_map(|(d, b)| Some(format!("{d}: {}", b.problem.as_ref()?)));
     let problems = problems.collect::<Vec<_>>().join("; ");
     let is_hurt = |b: &Backup| {
-        b.state == State::Broken || b.doubt.is_some_and(|doubt| doubt.depth == Depth::Digest)
+        !b.state.is_usable() || b.doubt.is_some_and(|doubt| doubt.depth == Depth::Digest)
     };
     match copies.iter().any(|(_, b)| is_hurt(b)) {
         false => (Kind::Suspect, problems),
@@ -239,12 +262,14 @@ fn standing(there: &[&Backup], best: &Backup) -> Standing {
         _ => return strange(format!("{} manifests are there, none of them sound", there.len())),
     };
     let problem = here.problem.clone();
-    if here.exit.is_some() || here.manifest_key != best.manifest_key {
+    let is_newer = here.exit.is_some() && here.state != State::Forged;
+    if is_newer || here.manifest_key != best.manifest_key {
         let problem = problem.unwrap_or_default();
         return strange(format!("{} is left as it is: {problem}", here.manifest_key));
     }
     match (here.state, here.doubt) {
         (State::Broken, _) => Standing::Lacking(Why::Broken, problem),
+        (State::Forged, _) => Standing::Lacking(Why::Forged, problem),
         (_, Some(doubt)) if doubt.depth == Depth::Digest => {
             Standing::Lacking(Why::Damaged, problem)
         }

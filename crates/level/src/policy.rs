@@ -83,7 +83,7 @@ pub fn candidate(backup: &Backup) -> retention::Backup {
             State::Proven => retention::State::Proven,
             State::Verified => retention::State::Verified,
             State::Suspect => retention::State::Suspect,
-            State::Broken => retention::State::Broken,
+            State::Broken | State::Forged => retention::State::Broken,
         },
         tier: manifest.map_or(Tier::Frequent, |m| tier(&m.tier)),
     }

@@ -44,7 +44,8 @@ fn backup(manifest: &Manifest, state: State) -> Backup {
         exit: None,
         manifest_key: manifest.object_name().key(&manifest.cluster),
         manifest_sha256: Digest::of(&manifest.to_bytes()).sha256,
-        manifest: (state != State::Broken).then(|| manifest.clone()),
+        manifest: state.is_usable().then(|| manifest.clone()),
+        signed: None,
         proven_at: None,
         drill: None,
         verified: None,
@@ -343,4 +344,31 @@ fn f37_pruning_what_was_filled_removes_nothing() {
             assert_eq!(gone, 0, "seed {seed}, {name}: {filled:?}\n{plan:#?}");
         }
     }
+}
+
+#[test]
+fn f48_what_is_forged_is_made_good_where_a_copy_says_what_belongs_there_and_never_spread() {
+    let true_one = manifest(1);
+    let forged = |manifest: &Manifest| Backup { exit: Some(22), ..backup(manifest, State::Forged) };
+    let good = || backup(&true_one, State::Verified);
+    let level = compare(&catalogue(vec![vec![good()], vec![forged(&true_one)]]), &aim(None), at(0));
+    assert_eq!(lacks(&level), [("d1".into(), Why::Forged)]);
+    assert_eq!(level.works[0].sources, ["d0"]);
+
+    // Nobody but the one who forged it knows the second one.
+    let level = compare(
+        &catalogue(vec![vec![good()], vec![good(), forged(&manifest(2))]]),
+        &aim(None),
+        at(0),
+    );
+    assert_eq!(lacks(&level), []);
+    let told: Vec<_> = level.remarks.iter().map(|r| (r.kind, r.destination.as_deref())).collect();
+    assert_eq!(told, [(Kind::Forged, Some("d1"))]);
+
+    // Under the backup's name, but with another revision: it is in nobody's way.
+    let mut other = forged(&true_one);
+    other.manifest_key = other.manifest_key.replace(".json", "9.json");
+    let level = compare(&catalogue(vec![vec![good()], vec![other]]), &aim(None), at(0));
+    assert_eq!(lacks(&level), [("d1".into(), Why::Missing)]);
+    assert_eq!(level.remarks.iter().map(|r| r.kind).collect::<Vec<_>>(), [Kind::Forged]);
 }

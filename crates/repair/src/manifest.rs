@@ -56,7 +56,8 @@ impl Crew {
         if found == *wanted {
             return Ok(Place::Right);
         }
-        match Manifest::from_bytes(&self.cluster, &work.manifest.object_name(), &found) {
+        let name = work.manifest.object_name();
+        match Manifest::from_bytes(&self.cluster, &name, &found, &opened.trust) {
             Ok(_) | Err(ManifestError::Newer { .. }) => {
                 let (destination, key) = (opened.store.name().to_owned(), key.clone());
                 Err(Error::OtherManifest { destination, key })

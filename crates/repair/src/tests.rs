@@ -235,6 +235,7 @@ fn opened(store: Arc<dyn Destination>) -> Opened {
         lock_span: LockSpan::of(&written, &pipeline),
         written,
         clock: Clock::system(),
+        trust: Arc::default(),
     }
 }
 

@@ -11,6 +11,7 @@ use config::Pipeline;
 use contract::{Failure, Plan, Receipt, RunDir, RunDirError};
 use serde_json::{Map, Value, json};
 use std::path::Path;
+use trust::{SecretKey, Trust};
 
 const CLUSTER: &str = "prod";
 const CHANGES_MAX: usize = 4;
@@ -34,8 +35,23 @@ pub fn manifest(input: &[u8]) {
             CLUSTER,
             &manifest_name(text.text.as_bytes()),
             text.text.as_bytes(),
+            &Trust::default(),
         );
         assert!(read.is_err(), "a key stands twice: {}", text.text);
+    }
+}
+
+/// Nothing passes where a signature is asked for that nobody made. Signed with that very key it passes
+/// if and only if it does without.
+fn never_believed(name: &ObjectName, bytes: &[u8]) {
+    let key = SecretKey::from_seed(&[7; 32]);
+    let trust = Trust { signers: vec![key.public()], unsigned_until: None };
+    assert!(Manifest::from_bytes(CLUSTER, name, bytes, &trust).is_err(), "not signed");
+    if let Ok(mut manifest) = Manifest::from_bytes(CLUSTER, name, bytes, &Trust::default()) {
+        manifest.signature = None;
+        manifest.signature = Some(manifest.signed_by(&key));
+        let signed = manifest.to_bytes();
+        assert_eq!(Manifest::from_bytes(CLUSTER, name, &signed, &trust).as_ref(), Ok(&manifest));
     }
 }
 
@@ -53,7 +69,8 @@ pub fn manifest_name(bytes: &[u8]) -> ObjectName {
 
 fn one_manifest(bytes: &[u8]) {
     let name = manifest_name(bytes);
-    let manifest = match Manifest::from_bytes(CLUSTER, &name, bytes) {
+    never_believed(&name, bytes);
+    let manifest = match Manifest::from_bytes(CLUSTER, &name, bytes, &Trust::default()) {
         Ok(manifest) => manifest,
         Err(error) => {
             short(&error.to_string());
@@ -64,8 +81,11 @@ fn one_manifest(bytes: &[u8]) {
         }
     };
     let again = manifest.to_bytes();
-    assert_eq!(Manifest::from_bytes(CLUSTER, &name, &again).as_ref(), Ok(&manifest));
-    let third = Manifest::from_bytes(CLUSTER, &name, &again).unwrap().to_bytes();
+    assert_eq!(
+        Manifest::from_bytes(CLUSTER, &name, &again, &Trust::default()).as_ref(),
+        Ok(&manifest)
+    );
+    let third = Manifest::from_bytes(CLUSTER, &name, &again, &Trust::default()).unwrap().to_bytes();
     assert_eq!(again, third, "the stored form is not stable");
     if ObjectName::parse(CLUSTER, &name.key(CLUSTER)).as_ref() == Some(&name) {
         // A listing can show this name, so what is made of it must stay in the folder.
@@ -426,7 +446,7 @@ mod tests {
             let made = damaged_json(&sound_manifest(), &mut Choices::new(&input));
             let bytes = made.text.as_bytes();
             twins += u32::from(made.has_twin);
-            match Manifest::from_bytes(CLUSTER, &manifest_name(bytes), bytes) {
+            match Manifest::from_bytes(CLUSTER, &manifest_name(bytes), bytes, &Trust::default()) {
                 Ok(_) => accepted += 1,
                 Err(_) => refused += 1,
             }
@@ -439,7 +459,7 @@ mod tests {
         let sound = [STRUCTURED];
         let as_bytes = |value: Value| value.to_string().into_bytes();
         let bytes = as_bytes(sound_manifest());
-        Manifest::from_bytes(CLUSTER, &manifest_name(&bytes), &bytes).unwrap();
+        Manifest::from_bytes(CLUSTER, &manifest_name(&bytes), &bytes, &Trust::default()).unwrap();
         read_receipt(&as_bytes(sound_receipt())).unwrap();
         read_plan(&as_bytes(sound_plan())).unwrap();
         load_pipeline(damaged_toml(&mut Choices::new(&[])).as_bytes()).unwrap();

@@ -2,7 +2,7 @@
 
 use crate::answers::{ListVerdict, list_verdict};
 use crate::{database, documents};
-use catalogue::{Manifest, ManifestError};
+use catalogue::Manifest;
 use contract::{Exit, Failure};
 use lifeboat_snapshot::{ErrorClass, Options};
 
@@ -58,13 +58,14 @@ fn snapshot(bytes: &[u8]) -> Verdict {
 }
 
 fn manifest(bytes: &[u8]) -> Verdict {
-    match Manifest::from_bytes(CLUSTER, &documents::manifest_name(bytes), bytes) {
+    match Manifest::from_bytes(
+        CLUSTER,
+        &documents::manifest_name(bytes),
+        bytes,
+        &trust::Trust::default(),
+    ) {
         Ok(manifest) => Verdict { exit: 0, said: manifest.backup.to_string() },
-        Err(error) => {
-            let is_newer = matches!(error, ManifestError::Newer { .. });
-            let exit = if is_newer { Exit::Unsupported } else { Exit::Corrupt };
-            Verdict { exit: exit.code(), said: error.to_string() }
-        }
+        Err(error) => Verdict { exit: error.exit().code(), said: error.to_string() },
     }
 }
 

@@ -85,6 +85,11 @@ fn tell(repair: &Repair) {
         (copied, 0, code) if code == Exit::Ok.code() => {
             tracing::info!(copied, "copies that lagged behind were made good");
         }
+        (copied, lacking, code) if code == Exit::Forged.code() => {
+            let hint = "`lifeboat list` shows which, `lifeboat sync` what was made good; find out who \
+                        can write there";
+            tracing::warn!(code, copied, lacking, hint, "there are forged manifests");
+        }
         (copied, lacking, code) => {
             let hint = "`lifeboat sync` goes on with it, and so does the next run";
             tracing::warn!(code, copied, lacking, hint, "copies still lag behind");

@@ -15,7 +15,7 @@ use crate::error::Error;
 use crate::planning::new_run_id;
 use crate::views::{ask_catalogue, read_catalogue};
 use crate::way_back::{self, WayBack};
-use catalogue::{Backup, BackupName, Catalogue, Depth, Finding, Manifest, Record, State};
+use catalogue::{Backup, BackupName, Catalogue, Depth, Finding, Manifest, Record};
 use config::Pipeline;
 use contract::{Clock, Exit, Failure, worse};
 use level::{Found, ScrubReport, Scrubbed};
@@ -177,9 +177,7 @@ impl Looks<'_> {
     /// All copies of these very bytes, by what their manifests say.
     fn twins<'b>(&'b self, backup: &'b Backup) -> impl Iterator<Item = (&'b str, &'b Backup)> {
         self.catalogue.copies().filter(move |(_, other)| {
-            other.name == backup.name
-                && other.manifest_sha256 == backup.manifest_sha256
-                && other.state != State::Broken
+            other.name == backup.name && other.story() == backup.story() && other.state.is_usable()
         })
     }
 

@@ -3,7 +3,7 @@
 use super::DrillArgs;
 use crate::error::Error;
 use crate::views::choose;
-use catalogue::{Backup, BackupName, Catalogue, Manifest, State};
+use catalogue::{Backup, BackupName, Catalogue, Manifest};
 use contract::Exit;
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -53,7 +53,7 @@ fn of_backup<'a>(
     let mut problems = Vec::new();
     for (destination, backup) in of_it {
         // What is missing or cut short needs no drill to be found out.
-        match backup.manifest.as_ref().filter(|_| backup.state != State::Broken) {
+        match backup.manifest.as_ref().filter(|_| backup.state.is_usable()) {
             Some(manifest) => usable.push(Copy { destination, backup, manifest }),
             None => {
                 let problem = backup.problem.as_deref().unwrap_or("it is broken");

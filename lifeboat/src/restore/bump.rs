@@ -8,7 +8,7 @@
 //! Owns: the target, from what the catalogue saw and a margin for what came after.
 
 use super::error::Error;
-use catalogue::{Catalogue, ObjectName};
+use catalogue::{Catalogue, ObjectName, State};
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -31,10 +31,12 @@ pub(crate) struct Ceiling {
 }
 
 impl Ceiling {
-    /// Over all destinations and all backups, also those that are suspect, broken, or of an etcd
-    /// cluster before this one.
+    /// Over all destinations and all backups but forged ones, also those that are suspect, broken, or of
+    /// an etcd cluster before this one.
     pub(crate) fn of(catalogue: &Catalogue, now: Timestamp) -> Ceiling {
-        let revisions = catalogue.copies().filter_map(|(_, backup)| {
+        // What somebody forged saw nothing, and could only stand in the way.
+        let seen = catalogue.copies().filter(|(_, backup)| backup.state != State::Forged);
+        let revisions = seen.filter_map(|(_, backup)| {
             let inside = backup.manifest.as_ref().map(|manifest| manifest.snapshot.revision);
             // A manifest that cannot be read still has it in its name.
             let named = match ObjectName::parse(&catalogue.cluster, &backup.manifest_key) {

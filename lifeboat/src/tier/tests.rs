@@ -41,6 +41,7 @@ fn backup(tier: &str, taken_at: Timestamp, state: State) -> Backup {
         manifest_key: String::new(),
         manifest_sha256: String::new(),
         manifest: Some(serde_json::from_value(manifest).unwrap()),
+        signed: None,
         proven_at: None,
         drill: None,
         verified: None,

@@ -108,7 +108,7 @@ fn page(shown: &Shown<'_>, catalogue: &Catalogue) -> String {
         copy.notes.iter().for_each(|note| page.line("", note));
     }
     page.line("bring back", format!("lifeboat fetch {} -o snapshot.db", shown.name));
-    let whole = shown.copies.iter().find(|copy| copy.state != State::Broken);
+    let whole = shown.copies.iter().find(|copy| copy.state.is_usable());
     if let (Some(manifest), Some(copy)) = (shown.manifest, whole) {
         page.line("by hand", by_hand(manifest, copy));
     }

@@ -49,13 +49,12 @@ fn line(cluster: &str, status: &Status, limit: config::Duration, now: jiff::Time
         [] => String::new(),
         names => format!("; could not read {}", names.join(", ")),
     };
-    let bad = match verdict.not_trusted {
+    let count = |n: usize, what: &str| match i64::try_from(n).unwrap_or(i64::MAX) {
         0 => String::new(),
-        n => {
-            let count = i64::try_from(n).unwrap_or(i64::MAX);
-            format!("; {} broken or suspect (see `lifeboat list`)", plural(count, "copy"))
-        }
+        n => format!("; {} {what} (see `lifeboat list`)", plural(n, "copy")),
     };
+    let bad = count(verdict.not_trusted - verdict.forged, "broken or suspect")
+        + &count(verdict.forged, "forged");
     let proven = match (&verdict.newest_proven, verdict.proven_at) {
         _ if verdict.newest.is_none() => String::new(),
         (Some(name), Some(at)) => {
@@ -79,6 +78,7 @@ fn line(cluster: &str, status: &Status, limit: config::Duration, now: jiff::Time
     };
     let lag = copies::told(&status.lagging).map(|lag| format!("; {lag}")).unwrap_or_default();
     let word = match verdict.safety {
+        _ if verdict.forged > 0 => "FORGED",
         Safety::Safe => "SAFE",
         Safety::Partial => "PARTIAL",
         Safety::Stale => "STALE",

@@ -3,6 +3,7 @@
 use super::*;
 use crate::chain::{Cause, Outcome};
 use crate::restore::made_up::{catalogue, manifest, step as made};
+use catalogue::State;
 
 fn undone(steps: &[(&str, u64)]) -> Result<Vec<String>, Error> {
     let mut manifest = manifest(0, 5);

@@ -38,8 +38,7 @@ impl Failure for Error {
             | Error::Record { .. }
             | Error::OtherCluster { .. }
             | Error::NotTheManifest { .. } => Exit::Usage,
-            Error::Manifest { source: ManifestError::Newer { .. }, .. } => Exit::Unsupported,
-            Error::Manifest { .. } => Exit::Corrupt,
+            Error::Manifest { source, .. } => source.exit(),
             Error::Gone { .. } | Error::Changed { .. } => Exit::Refused,
         }
     }
@@ -56,7 +55,8 @@ impl Failure for Error {
                 Some("`lifeboat drill` writes such records; it takes no others".into())
             }
             Error::OtherCluster { .. } => Some("use that cluster's pipeline.toml".into()),
-            Error::Print(_) | Error::Manifest { .. } => None,
+            Error::Manifest { source, .. } => source.hint().map(str::to_owned),
+            Error::Print(_) => None,
         }
     }
 }

@@ -115,7 +115,7 @@ async fn must_be_there(
         Err(e) => return Err(destinations::Error::Store(e).into()),
     };
     let sha256 = contract::Digest::of(&bytes).sha256;
-    let manifest = Manifest::from_bytes(&pipeline.cluster, name, &bytes);
+    let manifest = Manifest::from_bytes(&pipeline.cluster, name, &bytes, &opened.trust);
     match manifest {
         Ok(manifest) => match record.must_be_about(&manifest, &sha256) {
             Ok(()) => Ok(manifest),

@@ -18,12 +18,17 @@ Recipients are public: age1… (X25519), ssh-ed25519 and ssh-rsa keys, and those
 Give two at least, one of them kept offline: a backup that nobody can open is not a backup. \
 Passphrases are not supported as recipients: a pipeline has nobody to type one.
 
+age tells what was changed, not who wrote it: recipients are public. With `[encrypt] signing_key_file` \
+this stage signs the manifest of its run, and whoever has `[trust] signers` believes no other \
+(exit 22). The key lies with this stage alone, and no store is reached from here.
+
 Decryption takes identity files: of age, of SSH, of plugins, or an age file that a passphrase \
 protects. Plain `age -d` opens what this stage wrote.";
 
 const AFTER_HELP: &str = "\
 Examples:
   lifeboat-encrypt --keygen backup.key            makes an identity, prints its recipient
+  lifeboat-encrypt --keygen-signing signing.pem   makes a signing key, prints its public key
   lifeboat-encrypt -r age1… -r age1… < b.db.zst > b.db.zst.age
   lifeboat-encrypt -R recipients.txt -i b.db.zst -o b.db.zst.age
   lifeboat-encrypt -d --identity backup.key < b.db.zst.age | lifeboat-compress -d -o b.db
@@ -33,7 +38,7 @@ Decrypted bytes are published only after the last of them was authenticated: an 
 gets its name then, and for a pipe they wait in a private unlinked file (--scratch). Only within
 a run, before a stage that itself waits for the receipt, do they flow at once.
 
-Exit codes: 0 done, 2 usage, 3 recipients or configuration, 10 the neighbour went away, 20 the
+Exit codes: 0 done, 2 usage, 3 recipients, signing key or configuration, 10 the neighbour went away, 20 the
 input is damaged or not an age file, 21 no identity opens it, 30 the disk, 60 a newer format.";
 
 /// What was typed.
@@ -83,6 +88,11 @@ pub(crate) struct Args {
     /// recipient.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["decrypt", "check", "recipient"])]
     pub(crate) keygen: Option<PathBuf>,
+
+    /// Write a new Ed25519 key that signs manifests to this new file, private to its owner, and print
+    /// its public key, for `[trust] signers`.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["decrypt", "check", "recipient", "keygen"])]
+    pub(crate) keygen_signing: Option<PathBuf>,
 
     /// Say on standard output, as JSON, whether recipients (with -d: identities) are good; read
     /// nothing.

@@ -10,6 +10,7 @@ use crate::error::Error;
 use crate::identities::Keyring;
 use crate::passphrase::Passphrases;
 use crate::recipients::Recipients;
+use crate::signing;
 use crate::stage;
 use config::Pipeline;
 use contract::{CheckReport, Exit, Finding, StreamError};
@@ -56,6 +57,23 @@ fn recipients(args: &Args, report: &mut CheckReport) {
         }
     }
     sample(args, &recipients, report);
+    signing_key(args, report);
+}
+
+/// Whose name stands under the next backup, if anybody's.
+fn signing_key(args: &Args, report: &mut CheckReport) {
+    // What is wrong with the configuration is told where it is needed.
+    let Ok(pipeline) = Pipeline::load(args.stage.config.as_deref()) else { return };
+    match signing::key(&pipeline) {
+        Ok(Some(key)) => {
+            report.good("signing key", format!("signs as {}, which [trust] lists", key.public()));
+        }
+        Ok(None) => report.add(Finding::good(
+            "signing key",
+            "backups are not signed: whoever can write to a destination can forge one",
+        )),
+        Err(e) => report.failed("signing key", &Error::from(e)),
+    }
 }
 
 /// Encrypts a few bytes, and tries whether an identity on this machine opens them.

@@ -152,7 +152,9 @@ fn root_cause(error: Error, job: &Job, source: &mut Source) -> Error {
         Error::Contract(_)
         | Error::Config(_)
         | Error::Recipient(_)
+        | Error::Signing(_)
         | Error::Keygen(_)
+        | Error::NoRandomness(_)
         | Error::Scratch { .. }
         | Error::NoScratch(_) => false,
     };

@@ -3,6 +3,7 @@
 //! No message holds a secret: a line of an identity file, or what stands where a recipient
 //! belongs, is told by its place, never by its text.
 
+use crate::signing::SigningError;
 use contract::{Blame, Exit, Failure, StreamError};
 use std::io;
 use std::path::PathBuf;
@@ -19,6 +20,9 @@ pub(crate) enum Error {
     /// What stands where a recipient belongs, or its plugin, is wrong.
     #[error(transparent)]
     Recipient(#[from] RecipientError),
+    /// The key that signs cannot be used.
+    #[error(transparent)]
+    Signing(#[from] SigningError),
     /// An identity cannot be used.
     #[error(transparent)]
     Identity(#[from] IdentityError),
@@ -26,8 +30,11 @@ pub(crate) enum Error {
     #[error(transparent)]
     Artifact(#[from] ArtifactError),
     /// The new key cannot be written.
-    #[error("cannot write the new identity")]
+    #[error("cannot write the new key")]
     Keygen(#[source] durable::Error),
+    /// The system gives no random bytes.
+    #[error("cannot make a key: the system gives no random bytes")]
+    NoRandomness(#[source] io::Error),
     /// The decrypted bytes cannot wait where they should.
     #[error("cannot keep decrypted bytes in {}", dir.display())]
     Scratch {
@@ -222,7 +229,9 @@ impl Failure for Error {
             }
             Error::Identity(_) | Error::Artifact(ArtifactError::Passphrase) => Exit::NoKey,
             Error::Artifact(ArtifactError::Newer { .. }) => Exit::Unsupported,
-            Error::Artifact(_) => Exit::Corrupt,
+            Error::Artifact(_) | Error::Signing(SigningError::Manifest(_)) => Exit::Corrupt,
+            Error::Signing(_) => Exit::Config,
+            Error::NoRandomness(_) => Exit::Transient,
             Error::Keygen(durable::Error::AlreadyExists(_)) => Exit::Usage,
             Error::Keygen(_) | Error::Scratch { .. } | Error::NoScratch(_) => Exit::LocalDisk,
         }
@@ -234,6 +243,8 @@ impl Failure for Error {
             Error::Config(e) => return e.hint(),
             Error::Recipient(e) => e.hint()?,
             Error::Identity(e) => e.hint()?,
+            Error::Signing(e) => e.hint(),
+            Error::NoRandomness(_) => return None,
             Error::Artifact(e) => e.hint(),
             Error::Keygen(e) | Error::NoScratch(e) => e.hint()?,
             Error::Scratch { .. } => "free some space, or choose another directory with --scratch",

@@ -11,6 +11,7 @@ mod identities;
 mod keygen;
 mod passphrase;
 mod recipients;
+mod signing;
 mod stage;
 mod terminal;
 

@@ -3,7 +3,7 @@
 use crate::args::Args;
 use crate::error::{Error, Stopped};
 use crate::recipients::Recipients;
-use crate::{check, decrypt, keygen};
+use crate::{check, decrypt, keygen, signing};
 use contract::facts::EncryptFacts;
 use contract::{Clock, Exit, Job, Sink, StreamError};
 use rustix::process::{Resource, Rlimit, setrlimit};
@@ -16,11 +16,12 @@ const BUFFER_BYTES: usize = 512 << 10;
 /// Does what the command line asks for.
 pub(crate) fn run(args: &Args) -> Result<Exit, Error> {
     forbid_core_dumps();
-    match &args.keygen {
-        Some(path) => keygen::run(path, Clock::system()),
-        None if args.check => check::run(args),
-        None if args.decrypt => decrypt::run(args),
-        None => encrypt(args),
+    match (&args.keygen, &args.keygen_signing) {
+        (Some(path), _) => keygen::identity(path, Clock::system()),
+        (None, Some(path)) => keygen::signing_key(path),
+        _ if args.check => check::run(args),
+        _ if args.decrypt => decrypt::run(args),
+        _ => encrypt(args),
     }
 }
 
@@ -57,7 +58,8 @@ pub(crate) fn failed(stopped: Stopped, sink: &Sink) -> Error {
 
 fn encrypt(args: &Args) -> Result<Exit, Error> {
     let recipients = recipients(args)?;
-    let facts = EncryptFacts { format: "age".into(), recipients: recipients.names() };
+    let mut facts =
+        EncryptFacts { format: "age".into(), recipients: recipients.names(), signature: None };
     if facts.recipients.len() == 1 {
         tracing::warn!(
             recipient = facts.recipients[0],
@@ -67,11 +69,16 @@ fn encrypt(args: &Args) -> Result<Exit, Error> {
     }
     let encryptor = recipients.encryptor()?;
     let job = open(args)?;
+    let key = signing::key_of_run(args.stage.config.as_deref(), job.plan(), job.step())?;
     let mut source = job.input()?;
     let mut sink = job.output()?;
     let result = seal(&mut source, &mut sink, encryptor);
     result.map_err(|stopped| failed(stopped, &sink))?;
-    job.confirm(&source)?;
+    let mut receipts = job.confirm(&source)?;
+    receipts.extend(job.receipt(Some(&source), &sink, &facts)?);
+    if let (Some(key), Some(plan)) = (key, job.plan()) {
+        facts.signature = Some(signing::sign(&key, plan, &receipts)?);
+    }
     job.finish(Some(&source), sink, &facts)?;
     Ok(Exit::Ok)
 }

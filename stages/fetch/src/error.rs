@@ -28,8 +28,8 @@ impl Failure for Error {
             Error::Destination(e) if is_of_disk(e) => Exit::Transient,
             Error::Destination(e) => e.exit(),
             Error::NotAManifest(_) => Exit::Usage,
-            Error::Manifest { source: ManifestError::Newer { .. }, .. } => Exit::Unsupported,
-            Error::Manifest { .. } | Error::Damaged { .. } => Exit::Corrupt,
+            Error::Manifest { source, .. } => source.exit(),
+            Error::Damaged { .. } => Exit::Corrupt,
         }
     }
 
@@ -39,8 +39,8 @@ impl Failure for Error {
             Error::Contract(e) => e.hint(),
             Error::Destination(e) if e.exit() != Exit::Corrupt => e.hint(),
             Error::NotAManifest(_) => Some("`lifeboat show --json` prints the key".into()),
-            Error::Manifest { source: ManifestError::Newer { .. }, .. } => {
-                Some("upgrade Lifeboat to the version that made it, or a later one".into())
+            Error::Manifest { source, .. } if source.hint().is_some() => {
+                source.hint().map(str::to_owned)
             }
             Error::Destination(_) | Error::Manifest { .. } | Error::Damaged { .. } => {
                 Some("fetch it from another destination with `lifeboat fetch --from NAME`".into())

@@ -47,11 +47,9 @@ async fn read_manifest(
     let bytes = store::read_small(&*opened.store, key, bytes_max)
         .await
         .map_err(destinations::Error::Store)?;
-    Manifest::from_bytes(&pipeline.cluster, &name, &bytes).map_err(|source| Error::Manifest {
-        destination: args.destination.clone(),
-        key: key.clone(),
-        source,
-    })
+    let read = Manifest::from_bytes(&pipeline.cluster, &name, &bytes, &opened.trust);
+    let (destination, key) = (args.destination.clone(), key.clone());
+    read.map_err(|source| Error::Manifest { destination, key, source })
 }
 
 fn digest_of(manifest: &Manifest) -> Digest {

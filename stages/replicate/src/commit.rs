@@ -22,6 +22,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 use store::{ErrorKind, Operation, Outcome, StoreError};
 use tokio::task::JoinSet;
+use trust::Trust;
 
 /// The manifest as it was first to be written, in the run directory.
 const SETTLED: &str = "manifest.json";
@@ -286,7 +287,9 @@ fn settle(manifest: &mut Manifest, run_dir: Option<&Path>) {
     let Some(path) = run_dir.map(|dir| dir.join(SETTLED)) else { return };
     let name = manifest.object_name();
     let earlier = std::fs::read(&path).ok();
-    let earlier = earlier.and_then(|b| Manifest::from_bytes(&manifest.cluster, &name, &b).ok());
+    // It is compared, and not believed.
+    let read = |b: Vec<u8>| Manifest::from_bytes(&manifest.cluster, &name, &b, &Trust::default());
+    let earlier = earlier.and_then(|bytes| read(bytes).ok());
     let plain = |manifest: &Manifest| Manifest { placed: None, ..manifest.clone() }.to_bytes();
     match earlier {
         Some(earlier) if plain(&earlier) == plain(manifest) => manifest.placed = earlier.placed,

@@ -41,7 +41,8 @@ impl Failure for Error {
             Error::Contract(e) => e.exit(),
             Error::Unrecorded { source, .. } => source.exit(),
             Error::Destination(e) => e.exit(),
-            Error::Manifest(_) | Error::OtherDigest { .. } => Exit::Corrupt,
+            Error::Manifest(e) => e.exit(),
+            Error::OtherDigest { .. } => Exit::Corrupt,
             Error::NoRun => Exit::Usage,
             Error::Plaintext(_) | Error::AnotherCluster { .. } => Exit::Refused,
             Error::TooFew { exit, .. } => *exit,
@@ -57,6 +58,11 @@ impl Failure for Error {
             Error::Contract(e) => e.hint(),
             Error::Unrecorded { source, .. } => source.hint(),
             Error::Destination(e) => e.hint(),
+            Error::Manifest(e) if e.is_of_trust() => Some(
+                "nothing was committed; let `encrypt` sign with a key that [trust] signers lists, in the \
+                 pipeline.toml of every stage"
+                    .into(),
+            ),
             Error::Manifest(_) => Some("use programs of one version in one run".into()),
             Error::OtherDigest { .. } => {
                 Some("begin a new run; if it happens again, test this machine's memory".into())

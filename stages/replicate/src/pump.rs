@@ -34,7 +34,7 @@ pub(crate) fn pump(
     let plan = job.plan().ok_or(Error::NoRun)?;
     let tool = format!("lifeboat {}", env!("CARGO_PKG_VERSION"));
     let manifest = Manifest::from_receipts(plan, &receipts, tool)?;
-    manifest.must_be_readable()?;
+    manifest.must_be_readable(&pipeline.trust)?;
     lineage::must_be_same_cluster(&manifest, pipeline)?;
     // If nobody is left to complete, the outcomes say why.
     failpoint::pass("replicate.finishing");

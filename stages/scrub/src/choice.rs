@@ -140,6 +140,7 @@ mod tests {
             manifest_key: String::new(),
             manifest_sha256: String::new(),
             manifest: None,
+            signed: None,
             proven_at: None,
             drill: None,
             verified: looked.map(|at| Looked { at, depth: Depth::Digest }),

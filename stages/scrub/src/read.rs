@@ -49,12 +49,16 @@ fn unread(destination: &str, backup: &Backup) -> Scrubbed {
 async fn one(crew: &Crew, args: &Args, destination: &str, backup: &Backup) -> Read {
     let mut read = Read { copy: unread(destination, backup), trouble: Exit::Ok.code() };
     let manifest = match &backup.manifest {
-        Some(manifest) if backup.state != State::Broken => manifest,
+        Some(manifest) if backup.state.is_usable() => manifest,
         // The listing has told.
         _ => {
             read.copy.problem.clone_from(&backup.problem);
             match backup.exit {
                 None => read.copy.result = Found::Damaged,
+                // A whole copy beside it says what belongs there. Somebody has to look all the same.
+                Some(exit) if backup.state == State::Forged => {
+                    (read.copy.result, read.trouble) = (Found::Damaged, exit);
+                }
                 Some(exit) => (read.copy.result, read.trouble) = (Found::Unread, exit),
             }
             return read;

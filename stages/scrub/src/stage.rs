@@ -101,7 +101,7 @@ fn exit(found: Found) -> Exit {
 fn mark(catalogue: &mut Catalogue, copies: &[Scrubbed]) {
     let looked = Looked { at: catalogue.read_at, depth: Depth::Digest };
     for destination in &mut catalogue.destinations {
-        for backup in destination.backups.iter_mut().filter(|b| b.state != State::Broken) {
+        for backup in destination.backups.iter_mut().filter(|b| b.state.is_usable()) {
             let is_it = |copy: &&Scrubbed| {
                 copy.backup == backup.name
                     && copy.destination == destination.destination

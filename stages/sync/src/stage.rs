@@ -5,7 +5,7 @@ use crate::error::Error;
 use catalogue::Catalogue;
 use config::Pipeline;
 use contract::{Clock, Exit, worse};
-use level::{Aim, Copied, Level, Past, SyncReport, Synced, Work};
+use level::{Aim, Copied, Kind, Level, Past, SyncReport, Synced, Why, Work};
 use repair::{Crew, Halt};
 use std::process::ExitCode;
 use std::time::Instant;
@@ -112,7 +112,14 @@ fn exit(
     let lacks = copies.iter().any(|copy| !copy.result.is_there())
         || level.remarks.iter().any(|remark| remark.kind.is_lack());
     let dark = catalogue.destinations.iter().filter(|d| is_wanted(&d.destination));
-    let exit = if lacks { Exit::Partial } else { Exit::Ok };
+    // Made good or not: somebody has to look who is at work there.
+    let is_forged = copies.iter().any(|copy| copy.why == Why::Forged)
+        || level.remarks.iter().any(|remark| remark.kind == Kind::Forged);
+    let exit = match (is_forged, lacks) {
+        (true, _) => Exit::Forged,
+        (false, true) => Exit::Partial,
+        (false, false) => Exit::Ok,
+    };
     dark.filter_map(|d| d.exit).fold(exit.code(), worse)
 }
 

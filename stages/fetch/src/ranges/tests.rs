@@ -124,6 +124,7 @@ fn numbers(length: u64, lie: Lie) -> (Arc<Numbers>, Opened) {
             &config::Pipeline::default(),
         ),
         clock: contract::Clock::system(),
+        trust: Arc::default(),
     };
     (store, opened)
 }

@@ -38,6 +38,7 @@ fn backup(day: i64, state: State) -> Backup {
         manifest_key: format!("prod/frequent/{name}-{:020}.json", 100 + day),
         manifest_sha256: String::new(),
         manifest: Some(serde_json::from_value(manifest).unwrap()),
+        signed: None,
         proven_at: None,
         drill: None,
         verified: None,
