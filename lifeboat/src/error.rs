@@ -67,7 +67,7 @@ pub(crate) enum Error {
     #[error("cluster {cluster:?} has no backup {wanted:?}{}", as_far_as_seen(.unreadable))]
     NoBackup { cluster: String, wanted: String, unreadable: Vec<(String, String)>, exit: Exit },
     #[error("cluster {cluster:?} has no verified copy of any backup: {}", plural_broken(*.copies))]
-    NoneVerified { cluster: String, copies: usize },
+    NoneVerified { cluster: String, copies: usize, exit: Exit },
     #[error("there is no destination {name:?} in the configuration")]
     UnknownDestination { name: String, known: Vec<String> },
     #[error("{wanted:?} is how {count} backups begin")]
@@ -108,6 +108,11 @@ impl Error {
             }
             Error::NoAnswer { .. } => "`lifeboat check` says which destination hangs",
             Error::Busy { .. } => "wait for it; the lock goes with its process",
+            Error::NoneVerified { exit: Exit::Forged, .. }
+            | Error::NoCopy { exit: Exit::Forged, .. } => {
+                "if it is yours: [trust] unsigned_until lets in what is from before you signed, signers \
+                 what another key of yours signed; if not, see docs/recovery.md"
+            }
             Error::NoneVerified { .. } => {
                 "`lifeboat list` says what is wrong with each; a suspect one can be fetched by its \
                  name"
@@ -156,7 +161,7 @@ impl Failure for Error {
             Error::NotRead { .. } | Error::Changed { .. } => Exit::Corrupt,
             Error::NoBackup { exit, .. } => *exit,
             Error::UnknownDestination { .. } => Exit::Usage,
-            Error::NoneVerified { .. } => Exit::Corrupt,
+            Error::NoneVerified { exit, .. } => *exit,
             Error::NoCopy { exit, .. } => *exit,
             Error::CannotUndo { .. } => Exit::Unsupported,
             Error::Unfit(finding) => {
@@ -214,8 +219,8 @@ fn as_far_as_seen(unreadable: &[(String, String)]) -> String {
 
 fn plural_broken(copies: usize) -> String {
     match copies {
-        1 => "the only copy is broken or suspect".into(),
-        n => format!("all {n} copies are broken or suspect"),
+        1 => "the only copy is broken, forged or suspect".into(),
+        n => format!("all {n} copies are broken, forged or suspect"),
     }
 }
 

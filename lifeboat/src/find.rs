@@ -27,7 +27,7 @@ fn nearest(verb: &str) -> Option<String> {
     const ALIKE_MIN: f64 = 0.8;
     let command = Cli::command();
     let own = command.get_subcommands().map(|c| c.get_name().to_owned());
-    let stages = config::STAGES.into_iter().chain(["keygen"]).map(str::to_owned);
+    let stages = config::STAGES.into_iter().chain(["keygen", "keygen-signing"]).map(str::to_owned);
     own.chain(stages)
         .map(|known| (strsim::jaro_winkler(verb, &known), known))
         .filter(|(alike, _)| *alike >= ALIKE_MIN)
@@ -41,6 +41,7 @@ pub(crate) fn become_stage(common: &Common, words: &[OsString]) -> Result<ExitCo
     // A key is made by the stage that uses it.
     let (name, first) = match verb.as_str() {
         "keygen" => ("encrypt", Some("--keygen")),
+        "keygen-signing" => ("encrypt", Some("--keygen-signing")),
         other => (other, None),
     };
     let program = stage(name).map_err(|e| match e {

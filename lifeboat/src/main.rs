@@ -23,6 +23,7 @@ mod papers;
 mod planning;
 mod restore;
 mod run;
+mod tampering;
 mod tier;
 mod views;
 mod way_back;

@@ -39,7 +39,7 @@ pub(crate) fn completions(args: &CompletionsArgs) -> Result<(), Error> {
     let verbs = installed.iter().filter(|name| !is_verb(name));
     let stages: Vec<&str> = verbs.copied().collect();
     let mut command = Cli::command();
-    for verb in stages.iter().copied().chain(["keygen"]) {
+    for verb in stages.iter().copied().chain(["keygen", "keygen-signing"]) {
         command = command.subcommand(Command::new(verb));
     }
     let mut script = args.shell.script(command);

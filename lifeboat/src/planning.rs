@@ -31,6 +31,11 @@ impl Seen {
         }
     }
 
+    /// What they showed, if they could be asked at all.
+    pub(crate) fn catalogue(&self) -> Option<&Catalogue> {
+        self.0.as_ref()
+    }
+
     /// Whether one of them lacks something that another one has.
     pub(crate) fn shows_lag(&self, pipeline: &Pipeline) -> bool {
         self.0.as_ref().is_some_and(|catalogue| copies::is_lagging(catalogue, pipeline))
@@ -79,7 +84,7 @@ fn step(pipeline: &Pipeline, name: &str) -> Step {
 }
 
 /// What the last backup was, in the run's own state directory.
-const LAST_BACKUP: &str = "last-backup.json";
+pub(crate) const LAST_BACKUP: &str = "last-backup.json";
 
 /// The newest backup that the destinations show now. A destination that cannot be read must not
 /// stop a backup from being made; then the one that this machine made last counts, as far as it
@@ -97,7 +102,8 @@ pub(crate) fn previous(seen: &Seen, home: &Path) -> Option<Previous> {
     seen.or_else(|| if is_new { None } else { remembered(home) })
 }
 
-fn remembered(home: &Path) -> Option<Previous> {
+/// What this machine made last, as far as it knows.
+pub(crate) fn remembered(home: &Path) -> Option<Previous> {
     let text = std::fs::read(home.join(LAST_BACKUP)).ok()?;
     match serde_json::from_slice(&text) {
         Ok(previous) => Some(previous),

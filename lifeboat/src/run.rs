@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::notify::Notices;
 use crate::planning::Seen;
 use crate::views::{print, print_json};
-use crate::{check, find, lock, planning};
+use crate::{check, find, lock, planning, tampering};
 use catalogue::{BackupName, Manifest};
 use config::Pipeline;
 use contract::{Clock, Exit, Failure, Plan, RunDir};
@@ -122,6 +122,9 @@ impl Attempts<'_> {
         let started_at = self.clock.now();
         let deadline = Instant::now() + self.pipeline.run.deadline.get();
         let seen = Seen::look(self.common);
+        if let Some(catalogue) = seen.catalogue() {
+            tampering::tell(catalogue, self.home);
+        }
         let previous = planning::previous(&seen, self.home);
         let mut avoid = Vec::new();
         let mut attempt = 1;

@@ -12,8 +12,9 @@ use crate::chain::{self, Drawing, Outcome};
 use crate::cli::Common;
 use crate::error::Error;
 use crate::planning::new_run_id;
-use catalogue::{BackupName, Catalogue, Manifest, ManifestStep};
+use catalogue::{Backup, BackupName, Catalogue, Manifest, ManifestStep};
 use contract::{Clock, Digest, Exit, Plan, Receipt, RunDir, Step};
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -200,13 +201,16 @@ pub(crate) fn usable_copies<'a>(
     let problems = all.iter().filter_map(|(d, b)| Some(format!("{d}: {}", b.problem.as_ref()?)));
     let why = problems.collect::<Vec<_>>().join("; ");
     let why = if why.is_empty() { format!("{} has none", from.unwrap_or("no one")) } else { why };
-    // That this program is too old, or nobody trusted has signed, is only the reason where it is the
-    // reason everywhere.
-    let is_all = |exit: Exit| all.iter().all(|(_, b)| b.exit == Some(exit.code()));
-    let reasons = [Exit::Unsupported, Exit::Forged].into_iter();
-    let exit = reasons.filter(|_| !all.is_empty()).find(|exit| is_all(*exit));
-    let exit = exit.unwrap_or(Exit::Corrupt);
+    let exit = exit_of(all.iter().map(|(_, b)| *b));
     Err(Error::NoCopy { backup: backup.to_string(), why, exit })
+}
+
+/// Why none of these copies can be used. That this program is too old, or that nobody who is trusted
+/// signed, is the reason only where it is the reason everywhere.
+pub(crate) fn exit_of<'a>(copies: impl Iterator<Item = &'a Backup>) -> Exit {
+    let codes: BTreeSet<Option<u8>> = copies.map(|copy| copy.exit).collect();
+    let is_only = |exit: &Exit| codes.len() == 1 && codes.contains(&Some(exit.code()));
+    [Exit::Unsupported, Exit::Forged].into_iter().find(is_only).unwrap_or(Exit::Corrupt)
 }
 
 /// An hour of downloading for what does not fit is an hour too much. `directory` need not be there.

@@ -14,12 +14,14 @@
 pub mod claim;
 mod look;
 mod open;
+mod signature;
 
 pub use claim::{Claim, Deed, misread, violations};
 pub use look::{Far, Found, Holding, Place, Stored};
 
 use crate::Error;
 use crate::servers::{Etcd, tool};
+use signature::Signer;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
@@ -63,6 +65,10 @@ pub struct Checker {
     etcdutl: PathBuf,
     identity: PathBuf,
     scratch: TempDir,
+    /// Who has to have signed every manifest.
+    signer: Option<Signer>,
+    /// Which manifests are signed, by their SHA-256.
+    signatures: BTreeMap<String, bool>,
     /// Whether `etcdutl snapshot restore` has to succeed too.
     deep: bool,
     /// By the SHA-256 of manifest and artifact.
@@ -84,6 +90,8 @@ impl Checker {
             etcdutl: Etcd::newest()?.snapshot_tool().to_path_buf(),
             identity: identity.to_path_buf(),
             scratch: scratch.map_err(Error::io("make a folder in", &std::env::temp_dir()))?,
+            signer: None,
+            signatures: BTreeMap::new(),
             deep: false,
             verdicts: BTreeMap::new(),
             near: BTreeMap::new(),
@@ -93,6 +101,14 @@ impl Checker {
     /// From now on a new backup must also survive `etcdutl snapshot restore`.
     pub fn deeply(&mut self, deep: bool) {
         self.deep = deep;
+    }
+
+    /// From now on a backup is worth nothing that was not signed with this secret key.
+    ///
+    /// # Panics
+    /// When OpenSSL is missing or does not read it.
+    pub fn believe_only(&mut self, secret: &Path) {
+        self.signer = Some(Signer::of(secret, self.scratch.path()));
     }
 
     /// Looks at every place.

@@ -3,8 +3,8 @@
 use super::DrillArgs;
 use crate::error::Error;
 use crate::views::choose;
+use crate::way_back;
 use catalogue::{Backup, BackupName, Catalogue, Manifest};
-use contract::Exit;
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -63,7 +63,9 @@ fn of_backup<'a>(
     }
     if usable.is_empty() {
         let why = problems.join("; ");
-        return Err(Error::NoCopy { backup: name.to_string(), why, exit: Exit::Corrupt });
+        let of_it = catalogue.copies().filter(|(d, b)| b.name == *name && is_wanted(d));
+        let exit = way_back::exit_of(of_it.map(|(_, backup)| backup));
+        return Err(Error::NoCopy { backup: name.to_string(), why, exit });
     }
     for problem in &problems {
         tracing::warn!("the copy of {name} is not drilled in {problem}");

@@ -120,7 +120,8 @@ fn none(catalogue: &Catalogue, wanted: &str) -> Error {
     let unreadable: Vec<(String, String)> = dark.collect();
     let copies = catalogue.copies().count();
     if wanted == "latest" && copies > 0 && unreadable.is_empty() {
-        return Error::NoneVerified { cluster, copies };
+        let exit = crate::way_back::exit_of(catalogue.copies().map(|(_, backup)| backup));
+        return Error::NoneVerified { cluster, copies, exit };
     }
     let exit = exit_of_unreadable(catalogue).unwrap_or(Exit::Stale);
     Error::NoBackup { cluster, wanted: wanted.to_owned(), unreadable, exit }

@@ -32,6 +32,9 @@ struct Copy<'a> {
     problem: Option<&'a str>,
     manifest_key: &'a str,
     manifest_sha256: &'a str,
+    /// The key of whoever is trusted and signed it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    signed_by: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     proven_at: Option<jiff::Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -75,6 +78,7 @@ fn copy<'a>(catalogue: &'a Catalogue, destination: &'a str, backup: &'a Backup) 
         problem: backup.problem.as_deref(),
         manifest_key: &backup.manifest_key,
         manifest_sha256: &backup.manifest_sha256,
+        signed_by: backup.signed.as_ref().map(|signed| signed.key.as_str()),
         proven_at: backup.proven_at,
         drill: backup.drill.as_ref(),
         verified_at: backup.verified.map(|looked| looked.at),
@@ -88,6 +92,9 @@ fn page(shown: &Shown<'_>, catalogue: &Catalogue) -> String {
     page.line("backup", shown.name);
     if let Some(manifest) = shown.manifest {
         describe(&mut page, manifest, catalogue);
+    }
+    if let Some(key) = shown.copies.iter().find_map(|copy| copy.signed_by) {
+        page.line("signed by", key);
     }
     for copy in &shown.copies {
         let problem = copy.problem.map(|p| format!(": {p}")).unwrap_or_default();

@@ -4,6 +4,7 @@ use super::{age, plural, print, print_json, read_catalogue};
 use crate::cli::{Common, OutputArgs};
 use crate::copies;
 use crate::error::Error;
+use crate::tampering;
 use catalogue::{Safety, Verdict, verdict};
 use contract::{Clock, Exit};
 use serde::Serialize;
@@ -15,7 +16,12 @@ pub(crate) fn status(common: &Common, args: &OutputArgs) -> Result<Exit, Error> 
     let limit = pipeline.run.stale_after.get();
     let wanted = pipeline.destinations.len();
     let verdict = verdict(&catalogue, Clock::system().now(), limit, wanted);
-    let status = Status { verdict, lagging: copies::lagging(&catalogue, &pipeline)? };
+    let home = pipeline.run.state_dir.join(&pipeline.cluster);
+    let status = Status {
+        verdict,
+        lagging: copies::lagging(&catalogue, &pipeline)?,
+        vanished: tampering::vanished(&catalogue, &home),
+    };
     match args.json {
         true => print_json(&status)?,
         false => {
@@ -24,7 +30,7 @@ pub(crate) fn status(common: &Common, args: &OutputArgs) -> Result<Exit, Error> 
             print(&format!("{line}\n"))?;
         }
     }
-    Ok(status.verdict.exit())
+    Ok(if status.vanished.is_some() { Exit::Forged } else { status.verdict.exit() })
 }
 
 /// The JSON of `lifeboat status --json`.
@@ -34,6 +40,10 @@ struct Status {
     verdict: Verdict,
     /// How many copies each destination lacks that another one could give.
     lagging: BTreeMap<String, usize>,
+    /// The backup that this machine made last, where it is in no destination any more, and nothing
+    /// newer is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    vanished: Option<String>,
 }
 
 fn line(cluster: &str, status: &Status, limit: config::Duration, now: jiff::Timestamp) -> String {
@@ -77,7 +87,12 @@ fn line(cluster: &str, status: &Status, limit: config::Duration, now: jiff::Time
         _ => String::new(),
     };
     let lag = copies::told(&status.lagging).map(|lag| format!("; {lag}")).unwrap_or_default();
+    let gone = status.vanished.as_ref().map(|last| {
+        format!("; {last}, the backup that was made here last, is in no destination any more")
+    });
+    let gone = gone.unwrap_or_default();
     let word = match verdict.safety {
+        _ if status.vanished.is_some() => "ROLLED BACK",
         _ if verdict.forged > 0 => "FORGED",
         Safety::Safe => "SAFE",
         Safety::Partial => "PARTIAL",
@@ -91,5 +106,5 @@ fn line(cluster: &str, status: &Status, limit: config::Duration, now: jiff::Time
         Safety::Unknown => "no destination could be read".into(),
         Safety::Safe | Safety::Partial => format!("{newest}, {copies}"),
     };
-    format!("{cluster}: {word}: {judged}{proven}{read_back}{dark}{bad}{lag}")
+    format!("{cluster}: {word}: {judged}{proven}{read_back}{dark}{bad}{gone}{lag}")
 }

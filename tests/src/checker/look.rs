@@ -4,9 +4,10 @@
 //! killed left it, in [`Holding::unfinished`]; nothing is passed over.
 //! Does not: open artifacts; see `open`.
 
+use super::signature::Signer;
 use super::{Checker, Verdict};
 use crate::run;
-use crate::vault::Vault;
+use crate::vault::{FolderVault, Vault};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -37,6 +38,25 @@ pub struct Far {
 }
 
 impl Place {
+    /// The keys of all objects, as they are now.
+    #[must_use]
+    pub fn keys(&self) -> Vec<String> {
+        let Some(far) = &self.far else {
+            return FolderVault { folder: self.folder.clone() }.objects("").into_keys().collect();
+        };
+        let all = far.vault.objects(&far.prefix).into_keys();
+        all.filter_map(|name| name.strip_prefix(&far.prefix).map(str::to_owned)).collect()
+    }
+
+    /// The bytes of an object, as they are now.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<Vec<u8>> {
+        match &self.far {
+            Some(far) => far.vault.get(&format!("{}{key}", far.prefix)),
+            None => std::fs::read(self.folder.join(key)).ok(),
+        }
+    }
+
     /// Puts other bytes there, as a hand would.
     ///
     /// # Panics
@@ -212,6 +232,17 @@ impl Checker {
         };
         if manifest["version"] != 1 || manifest["backup"] != name {
             return broken("the manifest is not that of its name");
+        }
+        let holds = |signer: &Signer| signer.has_signed(&manifest);
+        let is_signed = |sha256: &String| match self.signatures.get(sha256) {
+            Some(known) => *known,
+            None => self.signer.as_ref().is_none_or(holds),
+        };
+        let sha256 = objects[key].sha256.clone();
+        let is_signed = is_signed(&sha256);
+        self.signatures.insert(sha256, is_signed);
+        if !is_signed {
+            return broken("nobody signed the manifest as it is");
         }
         let Some(file) = manifest["artifact"]["file"].as_str() else {
             return broken("the manifest names no artifact");

@@ -88,6 +88,10 @@ impl Simulation<'_> {
         let kinds: Vec<Kind> = (0..count).map(|_| kind(&mut random)).collect();
         let load = LoadSpec { seed: random.next(), objects: 100, ..LoadSpec::default() };
         let mut world = World::with(&kinds, &load, self.stores)?;
+        // In every other one backups are signed.
+        if sequence % 2 == 1 && has_openssl() {
+            let _ = world.sign();
+        }
         // Every new backup is restored by etcd's own tool.
         world.checker.deeply(true);
         let clock = world.site.path("clock");
@@ -308,11 +312,12 @@ impl Player<'_> {
         let path: PathBuf = place.folder.join(key);
         let bytes = std::fs::read(&path).unwrap_or_else(|e| panic!("{key}: {e}"));
         let at = self.any(bytes.len());
-        // A digit of a manifest that is another one is a forgery, which signatures are for.
-        let damage = if key.ends_with(".json") && matches!(damage, Damage::Flip) {
-            Damage::Cut
-        } else {
-            damage
+        // A digit of a manifest that is another one is a forgery, which signatures are for. Records have
+        // none.
+        let is_judged = self.world.is_signed && is_manifest(key);
+        let damage = match damage {
+            Damage::Flip if key.ends_with(".json") && !is_judged => Damage::Cut,
+            damage => damage,
         };
         let _ = writeln!(self.account, "    {damage:?} {} {key} at {at}", place.name);
         match damage {
@@ -347,4 +352,14 @@ fn newest(picture: &Picture) -> (Option<String>, bool) {
     let newest = all().filter(|(_, f)| f.verdict.looks_sound()).map(|(name, _)| name).max();
     let whole = |name: &String| all().any(|(n, f)| n == name && f.verdict == Verdict::Restorable);
     (newest.cloned(), newest.is_some_and(whole))
+}
+
+/// A manifest's name ends with the revision; that of a record with the run that made it.
+fn is_manifest(key: &str) -> bool {
+    let last = key.strip_suffix(".json").and_then(|key| key.rsplit('-').next());
+    last.is_some_and(|digits| digits.len() == 20 && digits.bytes().all(|b| b.is_ascii_digit()))
+}
+
+fn has_openssl() -> bool {
+    std::process::Command::new("openssl").arg("version").output().is_ok()
 }

@@ -97,6 +97,8 @@ pub struct World {
     pub destinations: Vec<Destination>,
     /// For how many seconds a program waits for a line that says nothing.
     pub patience_seconds: u32,
+    /// Whether nothing is believed that was not signed.
+    pub is_signed: bool,
     /// What looks at them.
     pub checker: Checker,
     /// What is backed up.
@@ -165,7 +167,31 @@ impl World {
             .collect::<Result<_, Error>>()?;
         let patience_seconds = PATIENCE_SECONDS;
         let _stores = stores.clone();
-        Ok(World { site, etcd, destinations, patience_seconds, checker, cluster, _stores })
+        let is_signed = false;
+        Ok(World {
+            site,
+            etcd,
+            destinations,
+            patience_seconds,
+            is_signed,
+            checker,
+            cluster,
+            _stores,
+        })
+    }
+
+    /// From now on every run signs, and nothing else is believed. Gives the public key.
+    ///
+    /// # Panics
+    /// When there is no new key.
+    pub fn sign(&mut self) -> String {
+        let made = self.site.lifeboat(&["keygen-signing", "keys/signing.pem"]).code(0);
+        let key = made.stdout.trim().to_owned();
+        self.site.set("LIFEBOAT__ENCRYPT__SIGNING_KEY_FILE", "keys/signing.pem");
+        self.site.set("LIFEBOAT__TRUST__SIGNERS", &format!("[{key:?}]"));
+        self.checker.believe_only(&self.site.path("keys/signing.pem"));
+        self.is_signed = true;
+        key
     }
 
     /// Writes the configuration of the next run.

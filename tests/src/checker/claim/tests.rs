@@ -135,6 +135,40 @@ fn i04_i07_i08_what_must_not_happen_to_old_backups_is_found() {
 }
 
 #[test]
+fn i04_only_a_repair_writes_again_and_only_what_another_place_holds() {
+    // As a cut manifest that a sync makes good, while the sibling's artifact has rotted.
+    let (key, kept) = ("c/t/x.json", "c/quarantine/t/x.json/the manifest of");
+    let at = |manifest: &str, verdict: Verdict| {
+        let mut holding = Holding::default();
+        let stored = |sha256: &str| Stored { bytes: 1, sha256: sha256.into() };
+        holding.objects.insert(key.into(), stored(manifest));
+        holding.objects.insert("c/t/x.db".into(), stored("bytes"));
+        let (manifest, artifact) = (key.to_owned(), Some("c/t/x.db".to_owned()));
+        holding.backups.insert("x".into(), Found { manifest, artifact, revision: 1, verdict });
+        holding
+    };
+    let cut = || at("the manifest of, cut", Verdict::Broken("cut".into()));
+    let mended = |manifest: &str| {
+        let mut holding = at(manifest, Verdict::Restorable);
+        let stored = cut().objects[key].clone();
+        holding.objects.insert(kept.into(), stored);
+        holding
+    };
+    let rotten = || at("right", Verdict::BrokenInside("a bit".into()));
+    let did = Claim { deed: Deed::Sync, min_keep: None, ..claim(0, None) };
+    let judge =
+        |after: Holding| violations(&did, &picture([cut(), rotten()]), &picture([after, rotten()]));
+    assert_eq!(judge(mended("right")), Vec::<String>::new());
+    assert!(!judge(mended("made up")).is_empty(), "nobody had that one");
+    let mut lost = mended("right");
+    lost.objects.remove(kept);
+    assert!(!judge(lost).is_empty(), "what lay there is gone");
+    let mut worthless = mended("right");
+    worthless.backups.get_mut("x").unwrap().verdict = Verdict::BrokenInside("a bit".into());
+    assert!(!judge(worthless).is_empty(), "it is of other bytes");
+}
+
+#[test]
 fn i01_i17_a_sync_or_scrub_that_claims_too_much_is_found() {
     let did = |deed| Claim { deed, every: true, min_keep: None, ..claim(0, None) };
     let level = before();
