@@ -21,6 +21,7 @@ USER = 65532
 # Which containers hold which secret in the isolated manifest. Everything else holds none.
 HOLDERS = {
     "etcd-client": {"check-capture", "capture"},
+    "signing": {"check-encrypt", "encrypt"},
     "s3": {"plan", "replicate"},
     "s3-prune": {"prune"},
 }

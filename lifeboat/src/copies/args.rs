@@ -14,8 +14,9 @@ Examples:
   lifeboat sync
   lifeboat sync --destination eu_central --budget 2h
 
-Exit codes: 0 all are level, 40 something is still lacking somewhere, 10 and 11 a destination
-could not be read, 12 a run or another sync is at work.";
+Exit codes: 0 all are level, 22 something was forged, also where it was made good, 40 something is
+still lacking somewhere, 12 a run or another sync is at work. A destination that could not be read has
+a code of its own: 10, 11, 30, 3.";
 
 pub(crate) const SCRUB_AFTER: &str = "\
 Every byte of a copy is read and compared with what its manifest says; no key is needed for that.
@@ -29,8 +30,9 @@ Examples:
   lifeboat scrub --backup latest --identity /media/usb/identity.txt
 
 Exit codes: 0 every copy that was read is whole, be it after a repair, 20 one is damaged, 21 no
-identity opens one, 40 some were not read for lack of time, 10 and 11 a destination could not be
-read, 12 a run or another scrub is at work.";
+identity opens one, 22 one is forged, also where it was made good, 40 some were not read for lack of
+time, 12 a run or another scrub is at work. A destination that could not be read has a code of its
+own: 10, 11, 30, 3.";
 
 #[derive(Debug, Args)]
 pub(crate) struct SyncArgs {

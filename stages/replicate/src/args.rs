@@ -26,4 +26,4 @@ Before it:
   lifeboat-replicate -c pipeline.toml --check     can every destination take a backup?
 
 Exit codes: 0 every destination has a proved copy, 40 enough but not all of them, 10 too few, 11 a
-credential was refused, 50 the cluster is another one than before.";
+credential was refused, 22 the signature does not hold, 50 the cluster is another one than before.";

@@ -48,5 +48,5 @@ pub(crate) struct Args {
 }
 
 const AFTER: &str = "\
-Exit codes: 0 all are level, 40 something is still lacking somewhere, 10 and 11 a destination
-could not be read.";
+Exit codes: 0 all are level, 22 something was forged, also where it was made good, 40 something is
+still lacking somewhere. A destination that could not be read has a code of its own: 10, 11, 30, 3.";

@@ -137,7 +137,7 @@ fn i04_i07_i08_what_must_not_happen_to_old_backups_is_found() {
 #[test]
 fn i04_only_a_repair_writes_again_and_only_what_another_place_holds() {
     // As a cut manifest that a sync makes good, while the sibling's artifact has rotted.
-    let (key, kept) = ("c/t/x.json", "c/quarantine/t/x.json/the manifest of");
+    let (key, kept) = ("c/t/x.json", "c/quarantine/t/x.json/the manifest of,");
     let at = |manifest: &str, verdict: Verdict| {
         let mut holding = Holding::default();
         let stored = |sha256: &str| Stored { bytes: 1, sha256: sha256.into() };
