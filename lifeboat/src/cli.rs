@@ -56,8 +56,8 @@ most needs a person: 3 configuration, 11 credentials, 30 this machine, 10 someth
 
 const AFTER_STATUS: &str = "\
 Exit codes: 0 safe, 40 copies of the newest backup are missing, 41 the newest backup is older than
-run.stale_after or there is none, 10 no destination could be read, 22 a copy is forged, or the newest
-backup was taken away, whatever else there is.";
+run.stale_after or there is none, 10 no destination could be read; 22 a copy is forged, or the
+newest backup was taken away, whatever else there is.";
 
 const AFTER_FETCH: &str = "\
 Examples:
@@ -68,8 +68,8 @@ Examples:
 Without Lifeboat: age -d -i identity.txt X.db.zst.age | zstd -d > snapshot.db
 Then: etcdutl snapshot restore snapshot.db --data-dir DIR (etcdctl, before etcd 3.5)
 
-Exit codes: 0 proved and written, 20 every copy is damaged, 21 no identity opens it, 22 every copy is
-forged, 41 there is no such backup.";
+Exit codes: 0 proved and written, 20 every copy is damaged, 21 no identity opens it, 22 every copy
+is forged, 41 there is no such backup.";
 
 /// What every verb understands.
 #[derive(Debug, Clone, Args)]

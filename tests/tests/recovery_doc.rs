@@ -50,6 +50,8 @@ const ONE_MEMBER: [(&str, Scenario); 4] = [
     ("Without Lifeboat", by_hand),
 ];
 
+const SOMEBODY_WRITES: [(&str, Scenario); 1] = [("7. Somebody forged a backup", forged)];
+
 type Scenario = fn(&mut Scene, Section);
 
 /// For an etcd to catch up, to elect, or to be started.
@@ -123,6 +125,7 @@ fn play(scenarios: &[(&str, Scenario)], scene: &mut Scene) {
 #[test]
 fn every_section_with_commands_has_a_scenario() {
     let scenarios = NOTHING_IS_LOST.iter().chain(&THE_CLUSTER_IS_LOST).chain(&ONE_MEMBER);
+    let scenarios = scenarios.chain(&SOMEBODY_WRITES);
     let staged: BTreeSet<String> = scenarios.map(|(name, _)| (*name).to_owned()).collect();
     let written: BTreeSet<String> = sections(RECOVERY).into_iter().map(|s| s.name).collect();
     assert_eq!(written, staged);
@@ -324,6 +327,40 @@ fn one_member_is_looked_at_drilled_and_brought_back_by_hand() {
     let mut scene = Scene::new(&ClusterSpec::new(&version).tls());
     play(&ONE_MEMBER, &mut scene);
     the_short_page(&mut scene);
+}
+
+#[test]
+fn f48_what_somebody_forged_is_seen_and_put_right() {
+    let Some(version) = or_skip("f48_forged_page", Etcd::newest()) else { return };
+    play(&SOMEBODY_WRITES, &mut Scene::new(&ClusterSpec::new(&version)));
+}
+
+fn forged(scene: &mut Scene, section: Section) {
+    let [status, look, sync, run] = section.commands();
+    let key = scene.site.lifeboat(&["keygen-signing", "keys/signing.pem"]).code(0).stdout;
+    scene.site.set("LIFEBOAT__ENCRYPT__SIGNING_KEY_FILE", "keys/signing.pem");
+    scene.site.set("LIFEBOAT__TRUST__SIGNERS", &format!("[{:?}]", key.trim()));
+    let _ = scene.site.lifeboat(&["run"]).code(0);
+    let path = scene.site.objects("region_a", ".json").pop().unwrap();
+    let right = std::fs::read_to_string(&path).unwrap();
+    let forged = right.replacen("\"total_key_live\": ", "\"total_key_live\": 1", 1);
+    assert_ne!(right, forged);
+    std::fs::write(&path, forged).unwrap();
+    assert!(scene.typed(&status).code(22).stdout.contains("FORGED"));
+    assert!(scene.typed(&look).code(0).stdout.contains("(forged: the manifest is unusable"));
+    let _ = scene.typed(&sync).code(22).said("damaged bytes were kept");
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), right);
+    let _ = scene.typed(&status).code(0);
+    // Then an old state is put back everywhere: there is only one older one here.
+    let _ = scene.site.lifeboat(&["run"]).code(0);
+    for region in ["region_a", "region_b"] {
+        for suffix in [".json", ".age"] {
+            std::fs::remove_file(scene.site.objects(region, suffix).pop().unwrap()).unwrap();
+        }
+    }
+    assert!(scene.typed(&status).code(22).stdout.contains("ROLLED BACK"));
+    let _ = scene.typed(&run).code(0);
+    let _ = scene.typed(&status).code(0);
 }
 
 fn well(scene: &mut Scene, section: Section) {

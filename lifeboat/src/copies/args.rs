@@ -15,8 +15,8 @@ Examples:
   lifeboat sync --destination eu_central --budget 2h
 
 Exit codes: 0 all are level, 22 something was forged, also where it was made good, 40 something is
-still lacking somewhere, 12 a run or another sync is at work. A destination that could not be read has
-a code of its own: 10, 11, 30, 3.";
+still lacking somewhere, 12 a run or another sync is at work. A destination that could not be read
+has a code of its own: 10, 11, 30, 3.";
 
 pub(crate) const SCRUB_AFTER: &str = "\
 Every byte of a copy is read and compared with what its manifest says; no key is needed for that.

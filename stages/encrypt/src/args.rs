@@ -38,8 +38,9 @@ Decrypted bytes are published only after the last of them was authenticated: an 
 gets its name then, and for a pipe they wait in a private unlinked file (--scratch). Only within
 a run, before a stage that itself waits for the receipt, do they flow at once.
 
-Exit codes: 0 done, 2 usage, 3 recipients, signing key or configuration, 10 the neighbour went away, 20 the
-input is damaged or not an age file, 21 no identity opens it, 30 the disk, 60 a newer format.";
+Exit codes: 0 done, 2 usage, 3 recipients, signing key or configuration, 10 the neighbour went
+away, 20 the input is damaged or not an age file, 21 no identity opens it, 30 the disk, 60 a newer
+format.";
 
 /// What was typed.
 #[derive(Debug, Parser)]

@@ -51,5 +51,5 @@ pub(crate) struct Args {
 
 const AFTER: &str = "\
 Exit codes: 0 every copy that was read is whole, be it after a repair, 20 one is damaged, 22 one is
-forged, also where it was made good, 40 some were not read for lack of time. A destination that could
-not be read has a code of its own: 10, 11, 30, 3.";
+forged, also where it was made good, 40 some were not read for lack of time. A destination that
+could not be read has a code of its own: 10, 11, 30, 3.";
