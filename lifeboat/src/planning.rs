@@ -52,6 +52,7 @@ pub(crate) fn plan(pipeline: &Pipeline, clock: Clock, seen: &Seen) -> Plan {
     let now = clock.now();
     let tier = tier::choose(pipeline, seen.0.as_ref(), now).to_owned();
     Plan::new(new_run_id(now), pipeline.cluster.clone(), tier, now, steps(pipeline))
+        .believed_by(pipeline.trust.signer_names())
 }
 
 /// A new unique run id.

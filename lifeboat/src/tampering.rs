@@ -4,7 +4,7 @@
 //! Does not: do anything about it. A run makes its backup all the same, and says so.
 
 use crate::planning;
-use catalogue::{Catalogue, State};
+use catalogue::{Backup, Catalogue, State};
 use std::path::Path;
 
 /// The name of the backup that this machine made last, where every destination can be read, each shows
@@ -13,8 +13,13 @@ use std::path::Path;
 pub(crate) fn vanished(catalogue: &Catalogue, home: &Path) -> Option<String> {
     let last = planning::remembered(home)?.backup;
     let is_dark = catalogue.destinations.iter().any(|d| d.problem.is_some());
-    let newest = catalogue.copies().map(|(_, backup)| backup.name.as_str()).max()?;
-    (!is_dark && newest < last.as_str()).then_some(last)
+    // What is no backup, or dated ahead of now, hides nothing.
+    let is_past = |b: &Backup| b.manifest.as_ref().is_some_and(|m| m.taken_at <= catalogue.read_at);
+    let known = catalogue.copies().map(|(_, backup)| backup);
+    let known = known.filter(|backup| backup.state.is_usable() && is_past(backup));
+    let has_it = catalogue.copies().any(|(_, backup)| backup.name.as_str() == last);
+    let newest = known.map(|backup| backup.name.as_str()).max()?;
+    (!is_dark && !has_it && newest < last.as_str()).then_some(last)
 }
 
 /// Says so in the log of a run.
@@ -62,6 +67,9 @@ mod tests {
         assert_eq!(vanished(&catalogue(&[&[manifest(120, 6)]])), None);
         // A new beginning, and what cannot be seen, say nothing.
         assert_eq!(vanished(&catalogue(&[&[]])), None);
+        let mut junk = catalogue(&[&both[..1], &[manifest(120, 6)]]);
+        junk.destinations[1].backups[0].state = State::Broken;
+        assert!(vanished(&junk).is_some(), "what cannot be read hides nothing");
         let mut dark = catalogue(&[&both[..1], &[]]);
         dark.destinations[1].problem = Some("away".into());
         assert_eq!(vanished(&dark), None);

@@ -205,6 +205,7 @@ impl Catalogue {
 /// everywhere, so somebody changed one of them, and nobody here can say which. What is signed by
 /// somebody trusted differs only where it says something else: nobody else can make it doubtful.
 pub fn mark_forks(destinations: &mut [DestinationCatalogue]) {
+    mark_stripped(destinations);
     let mut stories: BTreeMap<BackupName, BTreeMap<String, Vec<String>>> = BTreeMap::new();
     for destination in destinations.iter() {
         for backup in destination.backups.iter().filter(|b| b.state.is_usable()) {
@@ -225,6 +226,23 @@ pub fn mark_forks(destinations: &mut [DestinationCatalogue]) {
     }
 }
 
+/// One without a signature, of a backup that another destination holds signed: somebody took it away.
+/// That it is old enough to need none makes it no better.
+fn mark_stripped(destinations: &mut [DestinationCatalogue]) {
+    let all = destinations.iter().flat_map(|d| &d.backups);
+    let signed: BTreeSet<BackupName> =
+        all.filter(|b| b.signed.is_some()).map(|b| b.name.clone()).collect();
+    for backup in destinations.iter_mut().flat_map(|d| d.backups.iter_mut()) {
+        if backup.signed.is_some() || !backup.state.is_usable() || !signed.contains(&backup.name) {
+            continue;
+        }
+        backup.state = State::Forged;
+        backup.exit = Some(Exit::Forged.code());
+        backup.problem = Some("it is forged: another destination holds it signed".into());
+        (backup.manifest, backup.proven_at) = (None, None);
+    }
+}
+
 /// What a listing and the objects that were read come to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Assembled {
@@ -239,18 +257,43 @@ pub struct Assembled {
 /// The names of all records of each backup, the newest first.
 type Records = BTreeMap<BackupName, Vec<(String, ObjectName)>>;
 
+/// What was read of manifests and records. A manifest is judged by itself as soon as it is there, and its bytes
+/// are not kept: whoever can write to a destination can put many large ones there.
+#[derive(Debug, Clone, Default)]
+pub struct Looks {
+    manifests: BTreeMap<String, ReadManifest>,
+    records: BTreeMap<String, Vec<u8>>,
+}
+
+#[derive(Debug, Clone)]
+struct ReadManifest {
+    sha256: String,
+    read: Result<(Manifest, Option<Signed>), ManifestError>,
+}
+
+impl Looks {
+    /// Takes the bytes of a manifest or a record of this cluster, and lets pass what is neither.
+    pub fn take(&mut self, cluster: &str, key: String, bytes: &[u8], trust: &Trust) {
+        match ObjectName::parse(cluster, &key) {
+            Some(name @ ObjectName::Manifest { .. }) => {
+                let read = Manifest::read(cluster, &name, bytes, trust);
+                let sha256 = contract::Digest::of(bytes).sha256;
+                self.manifests.insert(key, ReadManifest { sha256, read });
+            }
+            Some(ObjectName::Record { .. }) => {
+                self.records.insert(key, bytes.to_vec());
+            }
+            Some(ObjectName::Artifact { .. }) | None => {}
+        }
+    }
+}
+
 /// Puts a listing, the manifests and the records of drills together.
 ///
-/// `read` gives, for each key of a manifest in the listing, its bytes, and for the keys of
-/// [`crate::newest_records`] theirs. What they say is judged as of `now`, and by who is trusted.
+/// `looks` has each manifest of the listing, and the records that [`crate::newest_records`] names. What
+/// they say is judged as of `now`.
 #[must_use]
-pub fn assemble(
-    cluster: &str,
-    objects: &[Object],
-    read: &BTreeMap<String, Vec<u8>>,
-    trust: &Trust,
-    now: Timestamp,
-) -> Assembled {
+pub fn assemble(cluster: &str, objects: &[Object], mut looks: Looks, now: Timestamp) -> Assembled {
     let lengths: BTreeMap<&str, u64> = objects.iter().map(|o| (o.key.as_str(), o.bytes)).collect();
     let mut manifests = Vec::new();
     let mut orphans: Vec<(BackupName, Orphan)> = Vec::new();
@@ -268,12 +311,12 @@ pub fn assemble(
         }
     }
     records.values_mut().for_each(|all| all.sort_by(|a, b| drill_of(&b.1).cmp(&drill_of(&a.1))));
-    let judge = |(key, name): &(&String, ObjectName)| {
-        let bytes = read.get(*key)?;
-        let (lengths, records) = (&lengths, &records);
-        Some(Judge { cluster, lengths, records, read, trust, now }.of(key, name, bytes))
-    };
-    let mut backups: Vec<Backup> = manifests.iter().filter_map(judge).collect();
+    let judge = Judge { cluster, lengths: &lengths, records: &records, read: &looks.records, now };
+    let judged = manifests.iter().filter_map(|(key, name)| {
+        let manifest = looks.manifests.remove(*key)?;
+        Some(judge.of(key, name, manifest))
+    });
+    let mut backups: Vec<Backup> = judged.collect();
     backups.sort_by(|a, b| a.name.cmp(&b.name));
     // An artifact whose manifest is there, even a damaged one, is no orphan.
     let named: BTreeSet<&BackupName> = backups.iter().map(|b| &b.name).collect();
@@ -298,16 +341,14 @@ struct Judge<'a> {
     lengths: &'a BTreeMap<&'a str, u64>,
     records: &'a Records,
     read: &'a BTreeMap<String, Vec<u8>>,
-    trust: &'a Trust,
     now: Timestamp,
 }
 
 impl Judge<'_> {
-    fn of(&self, key: &str, name: &ObjectName, bytes: &[u8]) -> Backup {
-        let read = Manifest::read(self.cluster, name, bytes, self.trust);
+    fn of(&self, key: &str, name: &ObjectName, manifest: ReadManifest) -> Backup {
+        let ReadManifest { sha256: manifest_sha256, read } = manifest;
         // Of what is merely damaged the state says enough.
         let exit = read.as_ref().err().map(ManifestError::exit).filter(|e| *e != Exit::Corrupt);
-        let manifest_sha256 = contract::Digest::of(bytes).sha256;
         let backup = match name {
             ObjectName::Artifact { backup, .. }
             | ObjectName::Manifest { backup, .. }

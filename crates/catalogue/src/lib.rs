@@ -13,7 +13,8 @@ mod record;
 mod verdict;
 
 pub use backup::{
-    Assembled, Backup, Catalogue, DestinationCatalogue, Object, Orphan, State, assemble, mark_forks,
+    Assembled, Backup, Catalogue, DestinationCatalogue, Looks, Object, Orphan, State, assemble,
+    mark_forks,
 };
 pub use manifest::{
     Artifact, MANIFEST_BYTES_MAX, Manifest, ManifestError, ManifestStep, Place, Placed,

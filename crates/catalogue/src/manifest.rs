@@ -16,8 +16,9 @@ use trust::{Distrust, SecretKey, Signed, Trust};
 
 /// The version of the format that this program writes, and the newest that it reads.
 const VERSION: u32 = 1;
-/// A manifest has some kilobytes; more than this is not one.
-pub const MANIFEST_BYTES_MAX: u64 = 16 << 20;
+/// A manifest has some kilobytes, a hundred for a cluster with a thousand kinds of resources; more than this
+/// is not one.
+pub const MANIFEST_BYTES_MAX: u64 = 1 << 20;
 
 /// The description of one backup.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -282,7 +283,7 @@ impl Manifest {
     pub fn signed_by(&self, key: &SecretKey) -> Signature {
         // As readers see it, and not as it is in memory.
         let document = serde_json::from_slice(&self.to_bytes()).unwrap_or_default();
-        key.sign(&document)
+        key.sign(document)
     }
 
     /// Whether those who list backups will find this one, understand it and believe it: asked before
@@ -338,7 +339,7 @@ impl Manifest {
             return Err(ManifestError::Malformed("it is empty, or could not be read whole".into()));
         }
         // Of any version: what a newer program signed can be told from what it did not.
-        let signed = trust.judge(&read_json(bytes, u32::MAX).map_err(unreadable)?)?;
+        let signed = trust.judge(read_json(bytes, u32::MAX).map_err(unreadable)?)?;
         let manifest: Manifest = read_json(bytes, VERSION).map_err(unreadable)?;
         match manifest.must_be(cluster, name) {
             Err(ManifestError::Misnamed { field, expected, found }) if signed.is_some() => {

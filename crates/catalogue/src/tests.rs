@@ -79,7 +79,11 @@ impl Folder {
     }
 
     fn assembled(&self) -> Assembled {
-        assemble("prod", &self.objects, &self.read, &self.trust, at(100_000))
+        let mut looks = Looks::default();
+        for (key, bytes) in &self.read {
+            looks.take("prod", key.clone(), bytes, &self.trust);
+        }
+        assemble("prod", &self.objects, looks, at(100_000))
     }
 }
 
@@ -376,7 +380,7 @@ mod signatures {
             Manifest::from_bytes("prod", &name, &bytes, &ours()).unwrap_err().exit()
         };
         assert_eq!(read(&newer), Exit::Forged);
-        newer["signature"] = serde_json::to_value(key(1).sign(&newer)).unwrap();
+        newer["signature"] = serde_json::to_value(key(1).sign(newer.clone())).unwrap();
         assert_eq!(read(&newer), Exit::Unsupported);
     }
 
@@ -401,6 +405,23 @@ mod signatures {
         let mut all = catalogue(&folders.each_ref().map(Some)).destinations;
         mark_forks(&mut all);
         assert!(all.iter().all(|d| d.backups[0].state == State::Suspect), "{all:?}");
+    }
+
+    #[test]
+    fn f48_i14_a_signature_that_is_taken_away_is_missed_where_another_copy_has_it() {
+        let good = signed(manifest(0), &key(1));
+        let stripped = Manifest { signature: None, tier: good.tier.clone(), ..good.clone() };
+        let trust = Trust { unsigned_until: Some(at(1_000)), ..ours() };
+        let folder = |manifest: &Manifest| Folder {
+            trust: trust.clone(),
+            ..Folder::of(std::slice::from_ref(manifest))
+        };
+        let folders = [folder(&stripped), folder(&good), folder(&manifest(60))];
+        let mut all = catalogue(&folders.each_ref().map(Some)).destinations;
+        mark_forks(&mut all);
+        let states: Vec<State> = all.iter().map(|d| d.backups[0].state).collect();
+        assert_eq!(states, [State::Forged, State::Verified, State::Verified]);
+        assert_eq!((all[0].backups[0].exit, &all[0].backups[0].manifest), (Some(22), &None));
     }
 
     #[test]

@@ -391,6 +391,18 @@ fn prune(pipeline: &Pipeline) -> Option<Problem> {
 /// What is signed is checked, and what is to be believed can be signed.
 fn signatures(pipeline: &Pipeline) -> Option<Problem> {
     let (trust, key) = (&pipeline.trust, &pipeline.encrypt.signing_key_file);
+    if key.as_ref().is_some_and(|path| trust::is_secret(&path.to_string_lossy())) {
+        let text = "a secret key stands where the name of its file belongs; it is not shown here";
+        let hint = "put it into a file of mode 0600; it may have been seen: make a new one";
+        return Some(Problem::new("encrypt.signing_key_file", text).hint(hint));
+    }
+    if trust.unsigned_until.is_some_and(|until| until > contract::Clock::system().now()) {
+        let text = "it lies ahead: until then nothing would need a signature";
+        return Some(
+            Problem::new("trust.unsigned_until", text)
+                .hint("set it to when you began to sign, or delete it"),
+        );
+    }
     if trust.unsigned_until.is_some() && !trust.is_wanted() {
         let text = "unsigned_until has no effect: everything is believed without a signature";
         return Some(

@@ -98,6 +98,9 @@ pub struct Plan {
     /// The newest backup of the cluster when the run was planned, if any could be seen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous: Option<Previous>,
+    /// Public keys of those who are believed to sign for it; empty where nobody has to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub signers: Vec<String>,
     /// What the first step reads; absent for a run that begins with the live cluster or a store.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input: Option<PlannedInput>,
@@ -137,8 +140,24 @@ impl Plan {
         started_at: Timestamp,
         steps: Vec<Step>,
     ) -> Self {
-        let (previous, input) = (None, None);
-        Plan { version: FORMAT_VERSION, run, cluster, tier, started_at, steps, previous, input }
+        Plan {
+            version: FORMAT_VERSION,
+            run,
+            cluster,
+            tier,
+            started_at,
+            steps,
+            previous: None,
+            signers: Vec::new(),
+            input: None,
+        }
+    }
+
+    /// The same, for a backup that one of these signs.
+    #[must_use]
+    pub fn believed_by(mut self, signers: Vec<String>) -> Self {
+        self.signers = signers;
+        self
     }
 
     /// The position of a stage, counted from 0.

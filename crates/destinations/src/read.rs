@@ -1,14 +1,14 @@
 //! From listings to a catalogue.
 
 use crate::{Error, Opened, open_all};
+use bytes::Bytes;
 use catalogue::{
-    Catalogue, DestinationCatalogue, MANIFEST_BYTES_MAX, Object, ObjectName, RECORD_BYTES_MAX,
-    assemble, mark_forks, newest_records,
+    Catalogue, DestinationCatalogue, Looks, MANIFEST_BYTES_MAX, Object, ObjectName,
+    RECORD_BYTES_MAX, assemble, mark_forks, newest_records,
 };
 use config::Pipeline;
 use contract::{Clock, Failure};
 use futures::StreamExt;
-use std::collections::BTreeMap;
 use std::time::Duration;
 use store::{Destination, ErrorKind, Operation, StoreError};
 
@@ -89,13 +89,15 @@ pub async fn read_one(opened: &Opened, cluster: &str) -> Result<DestinationCatal
         manifests.chain(records).map(|(key, bytes_max)| (key.to_owned(), bytes_max)).collect();
     let reads = wanted.into_iter().map(|(key, bytes_max)| read_small(store, key, bytes_max));
     let reads = futures::stream::iter(reads);
-    let mut read = BTreeMap::new();
+    let mut looks = Looks::default();
     let mut answers = reads.buffer_unordered(READS_AT_ONCE);
     while let Some(answer) = answers.next().await {
-        read.extend(answer?);
+        if let Some((key, bytes)) = answer? {
+            looks.take(cluster, key, &bytes, &opened.trust);
+        }
     }
     drop(answers);
-    let assembled = assemble(cluster, &objects, &read, &opened.trust, opened.clock.now());
+    let assembled = assemble(cluster, &objects, looks, opened.clock.now());
     Ok(DestinationCatalogue {
         destination: store.name().to_owned(),
         location: store.location(),
@@ -114,13 +116,13 @@ async fn read_small(
     store: &dyn Destination,
     key: String,
     bytes_max: u64,
-) -> Result<Option<(String, Vec<u8>)>, StoreError> {
+) -> Result<Option<(String, Bytes)>, StoreError> {
     let bytes_max = usize::try_from(bytes_max).unwrap_or(usize::MAX);
     match store::read_small(store, &key, bytes_max).await {
-        Ok(bytes) => Ok(Some((key, bytes.to_vec()))),
+        Ok(bytes) => Ok(Some((key, bytes))),
         Err(e) if matches!(e.kind(), ErrorKind::NotFound) => Ok(None),
         Err(e) if matches!(e.kind(), ErrorKind::TooLarge { .. } | ErrorKind::Corrupt { .. }) => {
-            Ok(Some((key, Vec::new())))
+            Ok(Some((key, Bytes::new())))
         }
         Err(e) => Err(e),
     }

@@ -1,7 +1,8 @@
 //! Which copies are lacking, by the catalogues alone.
 
 use crate::aim::{Aim, Past};
-use crate::policy::{candidate, newest_cluster_id, tier};
+use crate::policy::{candidate, candidates, newest_cluster_id, tier};
+use crate::story::{is_stranger, manifests_of, most_told};
 use catalogue::{
     Backup, BackupName, Catalogue, Depth, DestinationCatalogue, Manifest, ObjectName, State,
 };
@@ -30,10 +31,22 @@ pub struct Work {
     pub manifest_key: String,
     /// SHA-256 of the manifest's bytes, in hex.
     pub manifest_sha256: String,
+    /// By what a copy tells the same story.
+    pub story: String,
+    /// SHA-256 of the manifest of each usable copy, by destination. What is not signed may differ.
+    pub manifests: BTreeMap<String, String>,
     /// The destinations with a healthy copy, the nearest first; never empty.
     pub sources: Vec<String>,
     /// The others; never empty.
     pub lacks: Vec<Lack>,
+}
+
+impl Work {
+    /// SHA-256 of the manifest that lies in a destination, or is to lie there.
+    #[must_use]
+    pub fn manifest_in(&self, destination: &str) -> &str {
+        self.manifests.get(destination).unwrap_or(&self.manifest_sha256)
+    }
 }
 
 /// One copy that is lacking.
@@ -182,7 +195,7 @@ fn one(
         copies.iter().filter(|(_, b)| b.state.is_trusted()).copied().collect();
     let place = |name: &str| order.iter().position(|o| o == name).unwrap_or(usize::MAX);
     healthy.sort_by_key(|(destination, _)| place(destination));
-    let best = healthy.first().map(|(_, best)| *best);
+    let best = most_told(&healthy);
     let (strangers, copies): (Vec<(&str, &Backup)>, Vec<_>) =
         copies.iter().partition(|(_, b)| is_stranger(b, best));
     for (destination, stranger) in &strangers {
@@ -214,16 +227,11 @@ fn one(
         manifest,
         manifest_key: best.manifest_key.clone(),
         manifest_sha256: best.manifest_sha256.clone(),
+        story: best.story().to_owned(),
+        manifests: manifests_of(&copies),
         sources: healthy.iter().map(|(destination, _)| (*destination).to_owned()).collect(),
         lacks,
     });
-}
-
-/// Whether it is forged, and lies nowhere that a whole copy would have to lie: it has nothing to do with
-/// the backup whose name it has.
-fn is_stranger(backup: &Backup, best: Option<&Backup>) -> bool {
-    let is_there = best.is_some_and(|best| best.manifest_key == backup.manifest_key);
-    backup.state == State::Forged && !is_there
 }
 
 /// Why nothing can be copied, when no copy is healthy: because one or more are hurt, or because of
@@ -309,7 +317,8 @@ fn keep_own_time(level: &mut Level, readable: &[&DestinationCatalogue], past: Pa
             continue;
         }
         let mut begins: BTreeMap<String, BackupName> = newest.clone();
-        for backup in &destination.backups {
+        // A name alone is no history.
+        for backup in destination.backups.iter().filter(|backup| backup.state.is_usable()) {
             let Some(tier) = tier_of(&backup.manifest_key) else { continue };
             let oldest = begins.entry(tier).or_insert_with(|| backup.name.clone());
             *oldest = backup.name.clone().min(oldest.clone());
@@ -380,7 +389,7 @@ fn unwanted(
     now: Timestamp,
 ) -> Result<BTreeSet<String>, String> {
     let mut filled: BTreeMap<&BackupName, retention::Backup> = BTreeMap::new();
-    for backup in &destination.backups {
+    for backup in candidates(&destination.backups) {
         if filled.insert(&backup.name, candidate(backup)).is_some() {
             return Err(format!("there are two manifests of {}", backup.name));
         }

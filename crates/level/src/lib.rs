@@ -16,10 +16,11 @@ mod aim;
 mod compare;
 mod policy;
 mod report;
+mod story;
 #[cfg(test)]
 mod tests;
 
 pub use aim::{Aim, Past};
 pub use compare::{Kind, Lack, Level, Remark, Why, Work, compare};
-pub use policy::{BadPolicy, candidate, newest_cluster_id, policy};
+pub use policy::{BadPolicy, candidate, candidates, newest_cluster_id, policy};
 pub use report::{Copied, Found, ScrubReport, Scrubbed, SyncReport, Synced};

@@ -1,9 +1,10 @@
 //! `[prune]` and a catalogue, as the `retention` crate wants them.
 
-use catalogue::{Backup, DestinationCatalogue, State};
+use catalogue::{Backup, BackupName, DestinationCatalogue, State};
 use config::{Pipeline, Prune};
 use jiff::tz::TimeZone;
 use retention::{Guards, Policy, Tier};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A policy that cannot be meant.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -66,6 +67,28 @@ pub fn newest_cluster_id(catalogues: &[DestinationCatalogue]) -> Option<u64> {
 
 fn cluster_id(backup: &Backup) -> Option<u64> {
     u64::from_str_radix(backup.manifest.as_ref()?.cluster_id()?, 16).ok()
+}
+
+/// Of several manifests of one backup those that are usable, or else any one of them. Whoever can write to a
+/// destination can put names there that stand for nothing; they must not bring pruning to a stop.
+#[must_use]
+pub fn candidates(backups: &[Backup]) -> Vec<&Backup> {
+    let mut usable: BTreeMap<&BackupName, usize> = BTreeMap::new();
+    for backup in backups {
+        *usable.entry(&backup.name).or_default() += usize::from(backup.state.is_usable());
+    }
+    let mut told: BTreeSet<&BackupName> = BTreeSet::new();
+    let mut standing = Vec::new();
+    for backup in backups {
+        let stands = match usable[&backup.name] {
+            0 => told.insert(&backup.name),
+            _ => backup.state.is_usable(),
+        };
+        if stands {
+            standing.push(backup);
+        }
+    }
+    standing
 }
 
 /// A backup as one that competes for its place.

@@ -149,6 +149,10 @@ impl Crew {
         }
         let (key, bytes) = (work.manifest.artifact_key(), work.manifest.artifact.bytes);
         let keeping = spot.opened.keeping(&work.manifest.tier, work.manifest.taken_at);
+        // Among stores the digest is seen only afterwards, when a lock would keep wrong bytes for its time.
+        if keeping.lock.is_some() {
+            return Ok(());
+        }
         for source in sources {
             let Ok(from) = self.destination(source) else { continue };
             let store = &spot.opened.store;

@@ -22,6 +22,16 @@ pub enum Error {
         /// Why not.
         source: Box<Error>,
     },
+    /// Nobody reads that much to keep it.
+    #[error("{key} in {destination} has {bytes} bytes, far more than belong there, and stays")]
+    TooLarge {
+        /// Where.
+        destination: String,
+        /// What.
+        key: String,
+        /// How long it is.
+        bytes: u64,
+    },
     /// The store does not let it be removed.
     #[error("{key} in {destination} is damaged and stays: it may not be removed")]
     Held {
@@ -93,7 +103,10 @@ impl Failure for Error {
         match self {
             Error::Destination(e) => e.exit(),
             Error::NoSource(_) | Error::Record(_) => Exit::Corrupt,
-            Error::NotKept { .. } | Error::Held { .. } | Error::SetAside { .. } => Exit::Partial,
+            Error::NotKept { .. }
+            | Error::TooLarge { .. }
+            | Error::Held { .. }
+            | Error::SetAside { .. } => Exit::Partial,
             Error::NotGiven { .. } => Exit::Corrupt,
             Error::OtherManifest { .. } | Error::Plaintext { .. } => Exit::Refused,
             Error::Stopped | Error::Unsteady { .. } => Exit::Transient,
@@ -108,7 +121,7 @@ impl Failure for Error {
                  anew"
                     .into(),
             ),
-            Error::NotKept { .. } => {
+            Error::NotKept { .. } | Error::TooLarge { .. } => {
                 Some("move it away by hand; the next sync copies it anew".into())
             }
             Error::NoSource(_) => Some("`lifeboat list` shows the state of every copy".into()),
@@ -165,6 +178,7 @@ impl Error {
             self,
             Error::Held { .. }
                 | Error::NotKept { .. }
+                | Error::TooLarge { .. }
                 | Error::NotGiven { .. }
                 | Error::Unsteady { .. }
                 | Error::OtherManifest { .. }

@@ -206,7 +206,7 @@ impl Crew {
             };
             let note = Note {
                 manifest: &work.manifest,
-                manifest_sha256: &work.manifest_sha256,
+                manifest_sha256: work.manifest_in(&spot.lack.destination),
                 finding: Finding::Checked,
                 depth: Depth::Digest,
                 summary,
@@ -224,7 +224,7 @@ impl Crew {
         }
         let note = Note {
             manifest: &work.manifest,
-            manifest_sha256: &work.manifest_sha256,
+            manifest_sha256: work.manifest_in(source),
             finding: Finding::Suspect,
             depth: Depth::Digest,
             summary: problem,

@@ -20,6 +20,10 @@ use store::{ErrorKind, ObjectInfo, Operation, StoreError, Summary, Target};
 /// How often one that changes under our eyes is looked at again.
 const LOOKS_MAX: u32 = 3;
 
+/// What is longer than twice what belongs there by more than this is not read and kept, but told: it could
+/// keep everything else waiting for days.
+const KEPT_EXTRA_BYTES_MAX: u64 = 1 << 20;
+
 /// What has to lie under a key.
 pub(crate) struct Wanted<'a> {
     pub(crate) key: &'a str,
@@ -71,6 +75,10 @@ impl Crew {
             key: key.to_owned(),
             source: Box::new(source),
         };
+        if seen.bytes > wanted.bytes.saturating_mul(2).saturating_add(KEPT_EXTRA_BYTES_MAX) {
+            let (destination, key) = (opened.store.name().to_owned(), key.to_owned());
+            return Err(Error::TooLarge { destination, key, bytes: seen.bytes });
+        }
         let found = match self.weigh_raw(opened, key, seen.bytes).await {
             Err(e) if e.store_error().is_some_and(has_changed) => return Ok(Looked::Other),
             found => found.map_err(not_kept)?,

@@ -206,6 +206,8 @@ impl Scene {
             backup: manifest.backup.clone(),
             manifest_key: key,
             manifest_sha256: Digest::of(&text).sha256,
+            story: String::new(),
+            manifests: std::collections::BTreeMap::new(),
             manifest,
             sources: vec!["good".into()],
             lacks: vec![Lack { destination: "bad".into(), why, problem: None }],

@@ -40,18 +40,28 @@ impl PublicKey {
     /// Whether this key made that signature of these bytes. The strict rule of RFC 8032: one that only
     /// some verifiers would accept is refused.
     #[must_use]
-    pub(crate) fn has_signed(&self, bytes: &[u8], signature: &Signature) -> bool {
-        let value = BASE64.decode(&signature.value).ok();
-        let value = value.and_then(|value| ed25519_dalek::Signature::from_slice(&value).ok());
-        value.is_some_and(|value| self.0.verify_strict(bytes, &value).is_ok())
+    pub(crate) fn has_signed(&self, bytes: &[u8], value: &ed25519_dalek::Signature) -> bool {
+        self.0.verify_strict(bytes, value).is_ok()
     }
+}
+
+/// Whether a text is, or holds, a secret key: the PEM, or its body alone.
+#[must_use]
+pub fn is_secret(text: &str) -> bool {
+    text.contains("PRIVATE KEY") || text.contains("MC4CAQAwBQYDK2Vw") || text.contains('\n')
+}
+
+/// The signature itself, if it is one.
+pub(crate) fn decoded(signature: &Signature) -> Option<ed25519_dalek::Signature> {
+    let value = BASE64.decode(&signature.value).ok()?;
+    ed25519_dalek::Signature::from_slice(&value).ok()
 }
 
 impl FromStr for PublicKey {
     type Err = KeyError;
 
     fn from_str(text: &str) -> Result<Self, KeyError> {
-        if text.contains("PRIVATE KEY") {
+        if is_secret(text) {
             return Err(KeyError::Secret);
         }
         let encoded = text.strip_prefix(KIND).ok_or(KeyError::Public)?;
@@ -129,7 +139,7 @@ impl SecretKey {
 
     /// Signs a document as [`crate::statement`] sees it.
     #[must_use]
-    pub fn sign(&self, document: &serde_json::Value) -> Signature {
+    pub fn sign(&self, document: serde_json::Value) -> Signature {
         use ed25519_dalek::Signer as _;
         let value = self.0.sign(&crate::statement(document));
         Signature { key: self.public().to_string(), value: BASE64.encode(value.to_bytes()) }

@@ -12,7 +12,7 @@ mod key;
 mod rule;
 mod statement;
 
-pub use key::{KeyError, PublicKey, SecretKey};
+pub use key::{KeyError, PublicKey, SecretKey, is_secret};
 pub use rule::{Distrust, Signed, Trust};
 pub use statement::{STATEMENT_PREFIX, UNSIGNED_FIELDS, statement};
 

@@ -1,21 +1,52 @@
 //! The rule: what is believed of a document and of the signature in it.
 
+use crate::key::decoded;
 use crate::{PublicKey, statement};
 use contract::brief;
 use contract::facts::Signature;
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::de::{self, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
+use std::collections::BTreeSet;
+use std::fmt;
 
 /// `[trust]`: whose backups are believed. Without signers everything is, as far as its bytes are right.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Trust {
     /// Public keys, any one of which signs for a backup.
+    #[serde(deserialize_with = "one_or_many")]
     pub signers: Vec<PublicKey>,
     /// Backups that say they were taken before this need no signature.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unsigned_until: Option<Timestamp>,
+}
+
+/// One key, keys with commas between them, as in an environment variable, or a list. What is no key is
+/// repeated in no message: it may be the secret one.
+fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<PublicKey>, D::Error> {
+    struct OneOrMany;
+    impl<'de> Visitor<'de> for OneOrMany {
+        type Value = Vec<PublicKey>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a public key, or a list of them")
+        }
+
+        fn visit_str<E: de::Error>(self, text: &str) -> Result<Vec<PublicKey>, E> {
+            text.split(',').map(|key| key.trim().parse().map_err(E::custom)).collect()
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<PublicKey>, A::Error> {
+            let mut all = Vec::new();
+            while let Some(key) = list.next_element()? {
+                all.push(key);
+            }
+            Ok(all)
+        }
+    }
+    deserializer.deserialize_any(OneOrMany)
 }
 
 /// A signature of somebody who is believed.
@@ -51,6 +82,13 @@ pub enum Distrust {
 }
 
 impl Trust {
+    /// The text of each signer's key, in order.
+    #[must_use]
+    pub fn signer_names(&self) -> Vec<String> {
+        let names: BTreeSet<String> = self.signers.iter().map(ToString::to_string).collect();
+        names.into_iter().collect()
+    }
+
     /// Whether a signature is asked for at all.
     #[must_use]
     pub fn is_wanted(&self) -> bool {
@@ -62,19 +100,21 @@ impl Trust {
     ///
     /// # Errors
     /// [`Distrust`].
-    pub fn judge(&self, document: &Value) -> Result<Option<Signed>, Distrust> {
+    pub fn judge(&self, document: Value) -> Result<Option<Signed>, Distrust> {
         if !self.is_wanted() {
             return Ok(None);
         }
         let Some(signature) = document.get("signature") else {
-            return if self.is_of_before(document) { Ok(None) } else { Err(Distrust::Unsigned) };
+            return if self.is_of_before(&document) { Ok(None) } else { Err(Distrust::Unsigned) };
         };
         let signature = Signature::deserialize(signature).map_err(|_| Distrust::NoSignature)?;
         let named = || brief(&signature.key);
         let key = self.signers.iter().find(|key| key.to_string() == signature.key);
         let key = key.ok_or_else(|| Distrust::UnknownKey { key: named() })?;
+        // Before anything is made of a document that may be large.
+        let value = decoded(&signature).ok_or_else(|| Distrust::Changed { key: named() })?;
         let statement = statement(document);
-        if !key.has_signed(&statement, &signature) {
+        if !key.has_signed(&statement, &value) {
             return Err(Distrust::Changed { key: named() });
         }
         let statement_sha256 = contract::Digest::of(&statement).sha256;

@@ -14,8 +14,8 @@ pub const UNSIGNED_FIELDS: [&str; 3] = ["placed", "signature", "tool"];
 /// on one line, without spaces, the keys of each object in the order of their bytes. Fields that
 /// this program does not know are in it. `jq -cjS 'del(.placed, .signature, .tool)'` makes the same.
 #[must_use]
-pub fn statement(document: &Value) -> Vec<u8> {
-    let mut signed = document.clone();
+pub fn statement(document: Value) -> Vec<u8> {
+    let mut signed = document;
     if let Value::Object(fields) = &mut signed {
         fields.retain(|name, _| !UNSIGNED_FIELDS.contains(&name.as_str()));
     }

@@ -17,7 +17,7 @@ fn document() -> Value {
 
 fn signed(document: &Value, key: &SecretKey) -> Value {
     let mut document = document.clone();
-    document["signature"] = serde_json::to_value(key.sign(&document)).unwrap();
+    document["signature"] = serde_json::to_value(key.sign(document.clone())).unwrap();
     document
 }
 
@@ -29,20 +29,20 @@ fn trust(keys: &[&SecretKey]) -> Trust {
 fn i14_what_a_trusted_key_signed_is_believed_and_what_replicate_adds_changes_nothing() {
     let (ours, next) = (key(1), key(2));
     let mut document = signed(&document(), &ours);
-    let first = trust(&[&next, &ours]).judge(&document).unwrap().unwrap();
+    let first = trust(&[&next, &ours]).judge(document.clone()).unwrap().unwrap();
     assert_eq!(first.key, ours.public().to_string());
     document["tool"] = json!("lifeboat 9");
     document["placed"] = json!({ "required": 1 });
-    assert_eq!(trust(&[&ours]).judge(&document).unwrap().unwrap(), first);
+    assert_eq!(trust(&[&ours]).judge(document.clone()).unwrap().unwrap(), first);
 }
 
 #[test]
 fn f48_i14_what_was_changed_unsigned_or_signed_by_somebody_else_is_not_believed() {
     let (ours, theirs) = (key(1), key(2));
     let rule = trust(&[&ours]);
-    assert_eq!(rule.judge(&document()), Err(Distrust::Unsigned));
+    assert_eq!(rule.judge(document()), Err(Distrust::Unsigned));
     let unknown = Distrust::UnknownKey { key: theirs.public().to_string() };
-    assert_eq!(rule.judge(&signed(&document(), &theirs)), Err(unknown));
+    assert_eq!(rule.judge(signed(&document(), &theirs)), Err(unknown));
 
     let changed = Err(Distrust::Changed { key: ours.public().to_string() });
     let good = signed(&document(), &ours);
@@ -55,42 +55,42 @@ fn f48_i14_what_was_changed_unsigned_or_signed_by_somebody_else_is_not_believed(
     ] {
         let mut other = good.clone();
         *other.pointer_mut(pointer).unwrap() = value;
-        assert_eq!(rule.judge(&other), changed, "{pointer}");
+        assert_eq!(rule.judge(other), changed, "{pointer}");
     }
     let mut more = good.clone();
     more["new"] = json!(true);
-    assert_eq!(rule.judge(&more), changed);
+    assert_eq!(rule.judge(more), changed);
 
     // Somebody else's signature under our name, and things that are none.
     let mut borrowed = good.clone();
     borrowed["signature"]["value"] = signed(&document(), &theirs)["signature"]["value"].clone();
-    assert_eq!(rule.judge(&borrowed), changed);
+    assert_eq!(rule.judge(borrowed), changed);
     for none in [json!(null), json!("x"), json!({}), json!({ "key": "k", "value": "v", "x": 1 })] {
         let mut document = good.clone();
         document["signature"] = none.clone();
-        assert_eq!(rule.judge(&document), Err(Distrust::NoSignature), "{none}");
+        assert_eq!(rule.judge(document.clone()), Err(Distrust::NoSignature), "{none}");
     }
     for value in ["", "====", "AAAA"] {
         let mut document = good.clone();
         document["signature"]["value"] = json!(value);
-        assert_eq!(rule.judge(&document), changed, "{value:?}");
+        assert_eq!(rule.judge(document.clone()), changed, "{value:?}");
     }
 }
 
 #[test]
 fn i14_without_signers_nothing_is_asked_for_and_a_date_lets_the_past_in() {
     let ours = key(1);
-    assert_eq!(Trust::default().judge(&document()), Ok(None));
+    assert_eq!(Trust::default().judge(document()), Ok(None));
     let until =
         |text: &str| Trust { unsigned_until: Some(text.parse().unwrap()), ..trust(&[&ours]) };
-    assert_eq!(until("2026-11-20T02:14:01Z").judge(&document()), Ok(None));
-    assert_eq!(until("2026-11-20T02:14:00Z").judge(&document()), Err(Distrust::Unsigned));
+    assert_eq!(until("2026-11-20T02:14:01Z").judge(document()), Ok(None));
+    assert_eq!(until("2026-11-20T02:14:00Z").judge(document()), Err(Distrust::Unsigned));
     let mut undated = document();
     undated["taken_at"] = json!("yesterday");
-    assert_eq!(until("2027-01-01T00:00:00Z").judge(&undated), Err(Distrust::Unsigned));
+    assert_eq!(until("2027-01-01T00:00:00Z").judge(undated), Err(Distrust::Unsigned));
     // The date is no way round a signature that does not hold.
     let foreign = signed(&document(), &key(2));
-    assert!(until("2027-01-01T00:00:00Z").judge(&foreign).is_err());
+    assert!(until("2027-01-01T00:00:00Z").judge(foreign).is_err());
 }
 
 #[test]
@@ -139,11 +139,11 @@ proptest! {
         let text = |fields: &[String]| format!("{{ {} }}", fields.join(" ,\n"));
         let read = |text: String| serde_json::from_str::<Value>(&text).unwrap();
         let backwards: Vec<String> = fields.iter().rev().cloned().collect();
-        let one = statement(&read(text(&fields)));
-        prop_assert_eq!(&one, &statement(&read(text(&backwards))));
+        let one = statement(read(text(&fields)));
+        prop_assert_eq!(&one, &statement(read(text(&backwards))));
         let mut other = fields.clone();
         let at = flipped.index(other.len());
         other[at] = other[at].replacen("\"x", "\"y", 1);
-        prop_assert_ne!(&one, &statement(&read(text(&other))));
+        prop_assert_ne!(&one, &statement(read(text(&other))));
     }
 }

@@ -60,7 +60,8 @@ impl Attempt<'_> {
         }
         let run = planning::new_run_id(self.clock.now());
         let (cluster, tier) = (self.pipeline.cluster.clone(), TIER_DEFAULT.to_owned());
-        let mut plan = Plan::new(run, cluster, tier, seen.taken_at, steps);
+        let signers = self.pipeline.trust.signer_names();
+        let mut plan = Plan::new(run, cluster, tier, seen.taken_at, steps).believed_by(signers);
         plan.input = Some(PlannedInput { file: seen.name.clone(), time_from: seen.time_from });
         plan
     }

@@ -31,12 +31,14 @@ pub(crate) struct Ceiling {
 }
 
 impl Ceiling {
-    /// Over all destinations and all backups but forged ones, also those that are suspect, broken, or of
-    /// an etcd cluster before this one.
+    /// Over all destinations and all backups, also those that are suspect, broken, or of an etcd cluster
+    /// before this one; of signed and unsigned ones over those that are signed.
     pub(crate) fn of(catalogue: &Catalogue, now: Timestamp) -> Ceiling {
-        // What somebody forged saw nothing, and could only stand in the way.
-        let seen = catalogue.copies().filter(|(_, backup)| backup.state != State::Forged);
-        let revisions = seen.filter_map(|(_, backup)| {
+        // Where backups are signed, whatever is not saw nothing, and could only stand in the way.
+        let are_signed = catalogue.copies().any(|(_, backup)| backup.signed.is_some());
+        let believed = |b: &&catalogue::Backup| b.signed.is_some() || !are_signed;
+        let seen = catalogue.copies().map(|(_, b)| b).filter(|b| b.state != State::Forged);
+        let revisions = seen.filter(believed).filter_map(|backup| {
             let inside = backup.manifest.as_ref().map(|manifest| manifest.snapshot.revision);
             // A manifest that cannot be read still has it in its name.
             let named = match ObjectName::parse(&catalogue.cluster, &backup.manifest_key) {

@@ -102,6 +102,15 @@ pub(crate) fn choose(catalogue: &Catalogue, wanted: &str) -> Result<BackupName, 
     let mut names: Vec<&BackupName> =
         catalogue.copies().filter(|(_, b)| is_wanted(b)).map(|(_, b)| &b.name).collect();
     names.dedup();
+    // A name that stands for nothing makes none that does ambiguous.
+    if names.len() > 1 {
+        let stands = |name: &BackupName| {
+            catalogue.copies().any(|(_, b)| b.name == *name && b.state.is_usable())
+        };
+        if names.iter().any(|name| stands(name)) {
+            names.retain(|name| stands(name));
+        }
+    }
     match names.as_slice() {
         [] => Err(none(catalogue, wanted)),
         [one] => Ok((*one).clone()),

@@ -11,7 +11,7 @@ use config::Pipeline;
 use contract::facts::Signature;
 use contract::{Plan, Receipt};
 use std::path::{Path, PathBuf};
-use trust::{KeyError, PublicKey, SecretKey};
+use trust::{KeyError, SecretKey};
 
 /// What is wrong with the signing key.
 #[derive(Debug, thiserror::Error)]
@@ -19,6 +19,16 @@ pub(crate) enum SigningError {
     /// There is none, and unsigned backups are not believed.
     #[error("there is no key to sign with, and what is not signed is forged by [trust]")]
     None,
+    /// Those who planned the run believe others.
+    #[error(
+        "the run was planned for backups signed by {expected:?}, and this stage believes {found:?}"
+    )]
+    OtherSigners {
+        /// In the plan.
+        expected: Vec<String>,
+        /// In the configuration.
+        found: Vec<String>,
+    },
     /// The file cannot be read.
     #[error("cannot read the signing key {}", path.display())]
     File {
@@ -41,7 +51,7 @@ pub(crate) enum SigningError {
         /// The file.
         path: PathBuf,
         /// Its public key.
-        key: PublicKey,
+        key: String,
     },
     /// The receipts make no manifest.
     #[error("there is no manifest to sign")]
@@ -53,6 +63,9 @@ impl SigningError {
         match self {
             SigningError::None => {
                 "set [encrypt] signing_key_file; `lifeboat-encrypt --keygen-signing FILE` makes a key"
+            }
+            SigningError::OtherSigners { .. } => {
+                "give every stage of a run the same [trust] signers"
             }
             SigningError::File { .. } => "check the file's name, and that this user may read it",
             SigningError::Bad { .. } => {
@@ -78,7 +91,7 @@ pub(crate) fn key(pipeline: &Pipeline) -> Result<Option<SecretKey>, SigningError
     };
     let key = read(path)?;
     if !pipeline.trust.signers.contains(&key.public()) {
-        return Err(SigningError::Untrusted { path: path.clone(), key: key.public() });
+        return Err(SigningError::Untrusted { path: path.clone(), key: key.public().to_string() });
     }
     Ok(Some(key))
 }
@@ -92,11 +105,14 @@ pub(crate) fn key_of_run(
     plan: Option<&Plan>,
     step: usize,
 ) -> Result<Option<SecretKey>, Error> {
-    let next = plan.and_then(|plan| plan.steps.get(step + 1));
-    match next.is_some_and(|next| next.name == "replicate") {
-        true => Ok(key(&Pipeline::load(config)?)?),
-        false => Ok(None),
+    let is_stored = |plan: &&Plan| plan.steps.get(step + 1).is_some_and(|s| s.name == "replicate");
+    let Some(plan) = plan.filter(is_stored) else { return Ok(None) };
+    let pipeline = Pipeline::load(config)?;
+    let (expected, found) = (plan.signers.clone(), pipeline.trust.signer_names());
+    if expected != found {
+        return Err(SigningError::OtherSigners { expected, found }.into());
     }
+    Ok(key(&pipeline)?)
 }
 
 /// The signature of what `receipts`, the last of which is this stage's own, come to.

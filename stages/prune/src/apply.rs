@@ -20,6 +20,9 @@ use jiff::Timestamp;
 use std::collections::BTreeMap;
 use store::{ErrorKind, Operation, StoreError};
 
+/// Records that one sweep takes away; the next prune goes on with the rest.
+const SWEPT_AT_ONCE_MAX: usize = 1_000;
+
 /// Names of the backups that were removed, for each destination.
 pub(crate) type Removed = BTreeMap<String, Vec<String>>;
 
@@ -41,7 +44,7 @@ pub(crate) async fn apply(
             sweep_superfluous(opened, &backup.superfluous).await;
         }
         for decision in plan.removals() {
-            let is_it = |b: &&Backup| b.name.as_str() == decision.id;
+            let is_it = |b: &&Backup| b.name.as_str() == decision.id && b.state.is_usable();
             let Some(backup) = catalogue.backups.iter().find(is_it) else { continue };
             match remove_in_time(opened, backup, now).await {
                 Ok(()) => {
@@ -128,7 +131,7 @@ async fn must_not_be_locked(
 /// Removes records of drills of a backup that is no more. One that stays is some hundred bytes, and
 /// the next prune finds it.
 async fn sweep(opened: &Opened, records: &[String]) {
-    for key in records {
+    for key in records.iter().take(SWEPT_AT_ONCE_MAX) {
         match tokio::time::timeout(opened.timeout, opened.store.delete(key)).await {
             Ok(Ok(())) => failpoint::pass("prune.record.removed"),
             Ok(Err(e)) => tracing::warn!("{e}"),

@@ -29,7 +29,8 @@ pub(crate) fn make(
     }
     let ours = level::newest_cluster_id(catalogues).unwrap_or_default();
     let plan = |c: &DestinationCatalogue| {
-        let backups: Vec<retention::Backup> = c.backups.iter().map(level::candidate).collect();
+        let backups: Vec<retention::Backup> =
+            level::candidates(&c.backups).into_iter().map(level::candidate).collect();
         match retention::plan(&policy, &backups, now, ours) {
             Ok(plan) => Ok((c.destination.clone(), plan)),
             Err(refusal) => Err(Error::Refused {

@@ -12,6 +12,10 @@ pub(crate) enum Error {
     Destination(#[from] destinations::Error),
     #[error("the manifest cannot be made")]
     Manifest(#[from] catalogue::ManifestError),
+    #[error(
+        "the run was planned for backups signed by {expected:?}, and this stage believes {found:?}"
+    )]
+    OtherSigners { expected: Vec<String>, found: Vec<String> },
     #[error("replicate works only in a run: there is no run directory")]
     NoRun,
     #[error("the artifact was not encrypted, and destination {0:?} is not on this machine")]
@@ -44,6 +48,7 @@ impl Failure for Error {
             Error::Manifest(e) => e.exit(),
             Error::OtherDigest { .. } => Exit::Corrupt,
             Error::NoRun => Exit::Usage,
+            Error::OtherSigners { .. } => Exit::Config,
             Error::Plaintext(_) | Error::AnotherCluster { .. } => Exit::Refused,
             Error::TooFew { exit, .. } => *exit,
             Error::Stopped => Exit::Transient,
@@ -66,6 +71,9 @@ impl Failure for Error {
             Error::Manifest(_) => Some("use programs of one version in one run".into()),
             Error::OtherDigest { .. } => {
                 Some("begin a new run; if it happens again, test this machine's memory".into())
+            }
+            Error::OtherSigners { .. } => {
+                Some("give every stage of a run the same [trust] signers".into())
             }
             Error::NoRun => {
                 Some("make one with `lifeboat plan --run-dir DIR`, or use `lifeboat run`".into())

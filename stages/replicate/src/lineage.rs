@@ -23,6 +23,13 @@ pub(crate) fn must_be_encrypted(
     }
 }
 
+/// What this stage believes, those who planned the run believe too: else it would commit a backup that is
+/// forged for everybody else.
+pub(crate) fn must_be_believed(plan: &Plan, pipeline: &Pipeline) -> Result<(), Error> {
+    let (expected, found) = (plan.signers.clone(), pipeline.trust.signer_names());
+    if expected == found { Ok(()) } else { Err(Error::OtherSigners { expected, found }) }
+}
+
 /// One prefix belongs to one etcd cluster: backups of two that share a name would evict each
 /// other. A rebuilt or restored cluster has a new id and has to be confirmed.
 pub(crate) fn must_be_same_cluster(manifest: &Manifest, pipeline: &Pipeline) -> Result<(), Error> {

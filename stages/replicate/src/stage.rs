@@ -32,6 +32,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Error> {
 
 async fn replicate(job: Job, pipeline: Pipeline) -> Result<ExitCode, Error> {
     let plan = job.plan().ok_or(Error::NoRun)?.clone();
+    lineage::must_be_believed(&plan, &pipeline)?;
     let all = destinations::open_all(&pipeline).await;
     lineage::must_be_encrypted(&plan, &pipeline, &all)?;
     let key = Manifest::artifact_name(&plan).key(&plan.cluster);

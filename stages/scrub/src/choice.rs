@@ -63,7 +63,21 @@ pub(crate) fn copies<'a>(
         }
         Some(wanted) => names.retain(|name| name.as_str().starts_with(wanted)),
     }
-    names.truncate(args.newest.unwrap_or(usize::MAX));
+    if let Some(count) = args.newest {
+        // Names alone take nobody's place; what is wrong with such copies is told all the same.
+        let is_usable = |name: &BackupName| {
+            catalogue.copies().any(|(_, b)| b.name == *name && b.state.is_usable())
+        };
+        let mut left = count;
+        names.retain(|name| match (is_usable(name), left) {
+            (true, 0) => false,
+            (true, _) => {
+                left -= 1;
+                true
+            }
+            (false, left) => left > 0,
+        });
+    }
     names.retain(|name| args.sample.has(name, now));
     let names: BTreeSet<&BackupName> = names.into_iter().collect();
     let is_wanted =
