@@ -209,17 +209,17 @@ check_kubernetes() { # PYTHON_TOOLS
 verify_units() { # ROOT: of unpacked packages, or empty
   local units=$SCRATCH/units
   mkdir -p "$units"
-  cp deploy/systemd/lifeboat.* "$units/"
-  sed -i "s#^ExecStart=/usr/bin/#ExecStart=$LIFEBOAT_BIN_DIR/#" "$units/lifeboat.service"
-  systemd_analyze "$1" verify --man=no "$units/lifeboat.service" "$units/lifeboat.timer" \
+  cp deploy/systemd/lifeboat* "$units/"
+  sed -i "s#^ExecStart=/usr/bin/#ExecStart=$LIFEBOAT_BIN_DIR/#" "$units"/lifeboat*.service
+  systemd_analyze "$1" verify --man=no "$units"/lifeboat*.service "$units"/lifeboat*.timer \
     >"$units/verdict" 2>&1 || { cat "$units/verdict"; return 1; }
   # A key that it does not know is only a warning for it. Units of this machine are not ours.
-  ! grep -E 'lifeboat\.(service|timer)' "$units/verdict"
+  ! grep -E 'lifeboat(-scrub)?\.(service|timer)' "$units/verdict"
 }
 
 # 15 is an exposure of 1.5 of 10. Offline: it reads the file, and asks no manager.
 unit_is_hardened() { # ROOT
-  systemd_analyze "$1" security --offline=true --threshold=15 "$SCRATCH/units/lifeboat.service"
+  systemd_analyze "$1" security --offline=true --threshold=15 "$SCRATCH"/units/lifeboat*.service
 }
 
 systemd_analyze() { # ROOT ARGUMENTS...

@@ -18,7 +18,9 @@ pub(crate) fn vanished(catalogue: &Catalogue, home: &Path) -> Option<String> {
     let known = catalogue.copies().map(|(_, backup)| backup);
     let known = known.filter(|backup| backup.state.is_usable() && is_past(backup));
     let has_it = catalogue.copies().any(|(_, backup)| backup.name.as_str() == last);
-    let newest = known.map(|backup| backup.name.as_str()).max()?;
+    // Where nothing is left that can be used, every name counts.
+    let newest = known.map(|backup| backup.name.as_str()).max();
+    let newest = newest.or_else(|| catalogue.copies().map(|(_, b)| b.name.as_str()).max())?;
     (!is_dark && !has_it && newest < last.as_str()).then_some(last)
 }
 
@@ -70,6 +72,9 @@ mod tests {
         let mut junk = catalogue(&[&both[..1], &[manifest(120, 6)]]);
         junk.destinations[1].backups[0].state = State::Broken;
         assert!(vanished(&junk).is_some(), "what cannot be read hides nothing");
+        junk.destinations.pop();
+        junk.destinations[0].backups[0].state = State::Broken;
+        assert!(vanished(&junk).is_some(), "nor does it where nothing else is left");
         let mut dark = catalogue(&[&both[..1], &[]]);
         dark.destinations[1].problem = Some("away".into());
         assert_eq!(vanished(&dark), None);

@@ -26,5 +26,7 @@ pub use record::{
 };
 pub use verdict::{Safety, Verdict, verdict};
 
+pub use trust::Signed;
+
 #[cfg(test)]
 mod tests;

@@ -18,7 +18,7 @@ use trust::{Distrust, SecretKey, Signed, Trust};
 const VERSION: u32 = 1;
 /// A manifest has some kilobytes, a hundred for a cluster with a thousand kinds of resources; more than this
 /// is not one.
-pub const MANIFEST_BYTES_MAX: u64 = 1 << 20;
+pub const MANIFEST_BYTES_MAX: u64 = 2 << 20;
 
 /// The description of one backup.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

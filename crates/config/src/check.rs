@@ -396,12 +396,9 @@ fn signatures(pipeline: &Pipeline) -> Option<Problem> {
         let hint = "put it into a file of mode 0600; it may have been seen: make a new one";
         return Some(Problem::new("encrypt.signing_key_file", text).hint(hint));
     }
-    if trust.unsigned_until.is_some_and(|until| until > contract::Clock::system().now()) {
-        let text = "it lies ahead: until then nothing would need a signature";
-        return Some(
-            Problem::new("trust.unsigned_until", text)
-                .hint("set it to when you began to sign, or delete it"),
-        );
+    if key.as_ref().is_some_and(|path| path.to_string_lossy().contains('\n')) {
+        let text = "there is a line break in the name of the file";
+        return Some(Problem::new("encrypt.signing_key_file", text).hint("delete it"));
     }
     if trust.unsigned_until.is_some() && !trust.is_wanted() {
         let text = "unsigned_until has no effect: everything is believed without a signature";

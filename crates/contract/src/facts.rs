@@ -266,7 +266,6 @@ pub struct EncryptFacts {
 
 /// A signature over a manifest. The crate `trust` says what it covers and whether it holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Signature {
     /// The public key, as `ed25519:` and base64.
     pub key: String,

@@ -33,7 +33,7 @@ pub struct Work {
     pub manifest_sha256: String,
     /// By what a copy tells the same story.
     pub story: String,
-    /// SHA-256 of the manifest of each usable copy, by destination. What is not signed may differ.
+    /// SHA-256 of each manifest that is there and can be read, by destination. What is not signed may differ.
     pub manifests: BTreeMap<String, String>,
     /// The destinations with a healthy copy, the nearest first; never empty.
     pub sources: Vec<String>,
@@ -312,13 +312,15 @@ fn keep_own_time(level: &mut Level, readable: &[&DestinationCatalogue], past: Pa
         return;
     }
     let newest = newest_of_each_tier(level);
+    let known: BTreeSet<BackupName> = level.works.iter().map(|work| work.backup.clone()).collect();
     for destination in readable {
         if past == Past::OfNewcomers && destination.backups.is_empty() {
             continue;
         }
         let mut begins: BTreeMap<String, BackupName> = newest.clone();
-        // A name alone is no history.
-        for backup in destination.backups.iter().filter(|backup| backup.state.is_usable()) {
+        // A name alone is no history; a damaged copy of what somebody has whole is.
+        let is_history = |b: &&Backup| b.state.is_usable() || known.contains(&b.name);
+        for backup in destination.backups.iter().filter(is_history) {
             let Some(tier) = tier_of(&backup.manifest_key) else { continue };
             let oldest = begins.entry(tier).or_insert_with(|| backup.name.clone());
             *oldest = backup.name.clone().min(oldest.clone());

@@ -25,8 +25,8 @@ pub(crate) fn most_told<'a>(healthy: &[(&str, &'a Backup)]) -> Option<&'a Backup
 }
 
 pub(crate) fn manifests_of(copies: &[(&str, &Backup)]) -> BTreeMap<String, String> {
-    let usable = copies.iter().filter(|(_, b)| b.state.is_usable());
-    usable.map(|(d, b)| ((*d).to_owned(), b.manifest_sha256.clone())).collect()
+    let readable = copies.iter().filter(|(_, b)| b.manifest.is_some());
+    readable.map(|(d, b)| ((*d).to_owned(), b.manifest_sha256.clone())).collect()
 }
 
 /// Whether it is forged, and lies nowhere that a whole copy would have to lie: it has nothing to do with

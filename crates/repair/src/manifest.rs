@@ -59,6 +59,8 @@ impl Crew {
         let name = work.manifest.object_name();
         match Manifest::read(&self.cluster, &name, &found, &opened.trust) {
             Ok((_, Some(signed))) if signed.statement_sha256 == work.story => Ok(Place::Right),
+            // Somebody took the signature away, which the others have.
+            Ok((_, None)) if work.story != work.manifest_sha256 => Ok(Place::Damaged),
             Ok(_) | Err(ManifestError::Newer { .. }) => {
                 let (destination, key) = (opened.store.name().to_owned(), key.clone());
                 Err(Error::OtherManifest { destination, key })

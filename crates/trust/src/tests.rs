@@ -65,7 +65,7 @@ fn f48_i14_what_was_changed_unsigned_or_signed_by_somebody_else_is_not_believed(
     let mut borrowed = good.clone();
     borrowed["signature"]["value"] = signed(&document(), &theirs)["signature"]["value"].clone();
     assert_eq!(rule.judge(borrowed), changed);
-    for none in [json!(null), json!("x"), json!({}), json!({ "key": "k", "value": "v", "x": 1 })] {
+    for none in [json!(null), json!("x"), json!({}), json!({ "key": "k" })] {
         let mut document = good.clone();
         document["signature"] = none.clone();
         assert_eq!(rule.judge(document.clone()), Err(Distrust::NoSignature), "{none}");

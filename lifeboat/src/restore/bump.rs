@@ -8,7 +8,7 @@
 //! Owns: the target, from what the catalogue saw and a margin for what came after.
 
 use super::error::Error;
-use catalogue::{Catalogue, ObjectName, State};
+use catalogue::{Backup, Catalogue, ObjectName, State};
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -16,6 +16,9 @@ use serde::Serialize;
 const MARGIN_MIN: i64 = 1_000_000_000;
 /// Writes a second, more than etcd can do.
 const WRITES_PER_SECOND_MAX: i64 = 10_000;
+/// So far above everything that is signed an unsigned revision is believed: three years of such writes, and
+/// many a raise.
+const PLAUSIBLE_MAX: i64 = 1 << 40;
 /// A revision above this is damage or malice, and raising it further would soon overflow.
 const REVISION_MAX: i64 = 1 << 61;
 
@@ -30,24 +33,31 @@ pub(crate) struct Ceiling {
     pub(crate) unreadable: Vec<String>,
 }
 
+/// The revision in a manifest, or in the name of one that cannot be read.
+fn revision_of(catalogue: &Catalogue, backup: &Backup) -> Option<i64> {
+    let inside = backup.manifest.as_ref().map(|manifest| manifest.snapshot.revision);
+    let named = match ObjectName::parse(&catalogue.cluster, &backup.manifest_key) {
+        Some(ObjectName::Manifest { revision, .. }) => Some(revision),
+        _ => None,
+    };
+    inside.max(named)
+}
+
 impl Ceiling {
     /// Over all destinations and all backups, also those that are suspect, broken, or of an etcd cluster
-    /// before this one; of signed and unsigned ones over those that are signed.
+    /// before this one. Where backups are signed, what is not counts only as far as it is plausible:
+    /// somebody may have put it there to stand in the way.
     pub(crate) fn of(catalogue: &Catalogue, now: Timestamp) -> Ceiling {
-        // Where backups are signed, whatever is not saw nothing, and could only stand in the way.
-        let are_signed = catalogue.copies().any(|(_, backup)| backup.signed.is_some());
-        let believed = |b: &&catalogue::Backup| b.signed.is_some() || !are_signed;
-        let seen = catalogue.copies().map(|(_, b)| b).filter(|b| b.state != State::Forged);
-        let revisions = seen.filter(believed).filter_map(|backup| {
-            let inside = backup.manifest.as_ref().map(|manifest| manifest.snapshot.revision);
-            // A manifest that cannot be read still has it in its name.
-            let named = match ObjectName::parse(&catalogue.cluster, &backup.manifest_key) {
-                Some(ObjectName::Manifest { revision, .. }) => Some(revision),
-                _ => None,
-            };
-            inside.max(named)
-        });
-        let taken = catalogue.copies().filter_map(|(_, b)| Some(b.manifest.as_ref()?.taken_at));
+        let copies = || catalogue.copies().map(|(_, backup)| backup);
+        let signed = copies().filter(|backup| backup.signed.is_some());
+        let signed = signed.filter_map(|backup| revision_of(catalogue, backup)).max();
+        let counts = |backup: &&Backup| {
+            let most = signed.map_or(i64::MAX, |highest| highest.saturating_add(PLAUSIBLE_MAX));
+            let is_high = revision_of(catalogue, backup).is_some_and(|revision| revision > most);
+            backup.state != State::Forged && (backup.signed.is_some() || !is_high)
+        };
+        let revisions = copies().filter(counts).filter_map(|b| revision_of(catalogue, b));
+        let taken = copies().filter(counts).filter_map(|b| Some(b.manifest.as_ref()?.taken_at));
         // One from the future says nothing of how long ago the last write that was seen is.
         let newest = taken.filter(|at| *at <= now).max();
         let seconds = newest.map_or(0, |at| now.as_second().saturating_sub(at.as_second()));
@@ -102,6 +112,29 @@ mod tests {
         assert_eq!(Ceiling::of(&made, at(-day)).margin, 1_000_000_000);
         let with_future = catalogue(&[&[manifest(0, 5), manifest(365 * day, 6)]]);
         assert_eq!(Ceiling::of(&with_future, at(30 * day)).margin, 30 * day * 10_000);
+    }
+
+    #[test]
+    fn f48_where_backups_are_signed_only_the_plausible_is_believed_of_the_rest() {
+        let mut made = catalogue(&[&[manifest(0, 1_000), manifest(60, 1_000_002_000)]]);
+        let signed = catalogue::Signed { key: String::new(), statement_sha256: String::new() };
+        let broken = |made: &mut Catalogue| {
+            let newest = &mut made.destinations[0].backups[1];
+            (newest.state, newest.manifest) = (State::Broken, None);
+        };
+        made.destinations[0].backups[0].signed = Some(signed);
+        // Raised once, backed up, and damaged: clients have seen it.
+        broken(&mut made);
+        assert_eq!(Ceiling::of(&made, at(120)).highest, 1_000_002_000);
+        let mut made_up = catalogue(&[&[manifest(0, 1_000), manifest(60, 9_000_000_000_000_000)]]);
+        made_up.destinations[0].backups[0]
+            .signed
+            .clone_from(&made.destinations[0].backups[0].signed);
+        let day = 86_400;
+        let ceiling = Ceiling::of(&made_up, at(30 * day));
+        assert_eq!((ceiling.highest, ceiling.margin), (1_000, 30 * day * 10_000));
+        broken(&mut made_up);
+        assert_eq!(Ceiling::of(&made_up, at(120)).highest, 1_000);
     }
 
     #[test]

@@ -16,7 +16,7 @@ pub(crate) use status::status;
 use crate::cli::Common;
 use crate::error::Error;
 use crate::{environment, find};
-use catalogue::{Backup, BackupName, Catalogue};
+use catalogue::{Backup, BackupName, Catalogue, State};
 use contract::Exit;
 use serde::de::DeserializeOwned;
 use std::ffi::OsStr;
@@ -102,14 +102,12 @@ pub(crate) fn choose(catalogue: &Catalogue, wanted: &str) -> Result<BackupName, 
     let mut names: Vec<&BackupName> =
         catalogue.copies().filter(|(_, b)| is_wanted(b)).map(|(_, b)| &b.name).collect();
     names.dedup();
-    // A name that stands for nothing makes none that does ambiguous.
+    // What somebody forged makes nothing else ambiguous.
     if names.len() > 1 {
-        let stands = |name: &BackupName| {
-            catalogue.copies().any(|(_, b)| b.name == *name && b.state.is_usable())
+        let is_told = |name: &BackupName| {
+            catalogue.copies().any(|(_, b)| b.name == *name && b.state != State::Forged)
         };
-        if names.iter().any(|name| stands(name)) {
-            names.retain(|name| stands(name));
-        }
+        names.retain(|name| is_told(name));
     }
     match names.as_slice() {
         [] => Err(none(catalogue, wanted)),

@@ -9,9 +9,13 @@ use crate::file;
 use catalogue::{Manifest, ManifestError};
 use config::Pipeline;
 use contract::facts::Signature;
-use contract::{Plan, Receipt};
+use contract::{Clock, Plan, Receipt};
+use jiff::{SignedDuration, Timestamp};
 use std::path::{Path, PathBuf};
 use trust::{KeyError, SecretKey};
+
+/// How far this machine's clock may be behind the one that somebody read.
+const CLOCK_SKEW_MAX: SignedDuration = SignedDuration::from_mins(3);
 
 /// What is wrong with the signing key.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +33,9 @@ pub(crate) enum SigningError {
         /// In the configuration.
         found: Vec<String>,
     },
+    /// Until then nothing would need a signature.
+    #[error("[trust] unsigned_until, {0}, lies ahead: until then nobody would need a signature")]
+    Ahead(Timestamp),
     /// The file cannot be read.
     #[error("cannot read the signing key {}", path.display())]
     File {
@@ -64,6 +71,7 @@ impl SigningError {
             SigningError::None => {
                 "set [encrypt] signing_key_file; `lifeboat-encrypt --keygen-signing FILE` makes a key"
             }
+            SigningError::Ahead(_) => "set it to when you began to sign, or delete it",
             SigningError::OtherSigners { .. } => {
                 "give every stage of a run the same [trust] signers"
             }
@@ -89,6 +97,10 @@ pub(crate) fn key(pipeline: &Pipeline) -> Result<Option<SecretKey>, SigningError
     let Some(path) = &pipeline.encrypt.signing_key_file else {
         return if pipeline.trust.is_wanted() { Err(SigningError::None) } else { Ok(None) };
     };
+    let late = Clock::system().now() + CLOCK_SKEW_MAX;
+    if let Some(until) = pipeline.trust.unsigned_until.filter(|until| *until > late) {
+        return Err(SigningError::Ahead(until));
+    }
     let key = read(path)?;
     if !pipeline.trust.signers.contains(&key.public()) {
         return Err(SigningError::Untrusted { path: path.clone(), key: key.public().to_string() });
