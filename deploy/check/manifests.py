@@ -142,8 +142,8 @@ def has_volumes_for_its_mounts(m):
     expect(m.volume("config")["configMap"]["name"], configmap, "the ConfigMap of the pod")
     # Paths in the configuration must lie where something is mounted.
     places = tuple(mount["mountPath"] + "/" for c in m.containers for mount in c["volumeMounts"])
-    # Whoever only reads copies back has no key of etcd.
-    others = ("/run/secrets/etcd/",) if m.is_scrub else ()
+    # Whoever only reads copies back has no key of etcd, and none that signs.
+    others = ("/run/secrets/etcd/", "/run/secrets/signing/") if m.is_scrub else ()
     for path in re.findall(r'"(/[^"]+)"', m.config_text):
         if not path.startswith(places + others):
             raise AssertionError(f"pipeline.toml names {path}, where nothing is mounted")
