@@ -11,8 +11,8 @@ use std::time::Duration;
 
 const HEAD_BYTES_MAX: u64 = 64 << 10;
 const BODY_BYTES_MAX: u64 = 256 << 20;
-/// A server on loopback that says nothing for so long is dead.
-const SERVER_LIMIT: Duration = Duration::from_secs(60);
+/// A server on loopback that says nothing for so long is dead. Less than what a site may take to come to rest.
+const SERVER_LIMIT: Duration = Duration::from_secs(40);
 
 pub(crate) type Headers = Vec<(String, String)>;
 
