@@ -169,6 +169,22 @@ fn i04_only_a_repair_writes_again_and_only_what_another_place_holds() {
 }
 
 #[test]
+fn i02_a_copy_that_a_repair_could_not_finish_is_no_litter_where_the_run_says_so() {
+    let artifact = format!("{NEW}.db");
+    let partial = |sha256: &str| {
+        let mut after = committed(&["b"]);
+        let place = after.get_mut("a").unwrap();
+        place.objects.insert(artifact.clone(), Stored { bytes: 1, sha256: sha256.to_owned() });
+        place.orphans.insert(artifact.clone());
+        after
+    };
+    let told = |code| Claim { require: 1, ..claim(code, Some(NEW)) };
+    assert_eq!(violations(&told(40), &before(), &partial(&artifact)), Vec::<String>::new());
+    assert!(!violations(&told(40), &before(), &partial("half")).is_empty(), "half of it");
+    assert!(!violations(&told(0), &before(), &partial(&artifact)).is_empty(), "exit 0");
+}
+
+#[test]
 fn i01_i17_a_sync_or_scrub_that_claims_too_much_is_found() {
     let did = |deed| Claim { deed, every: true, min_keep: None, ..claim(0, None) };
     let level = before();
