@@ -99,16 +99,14 @@ pub(crate) fn choose(catalogue: &Catalogue, wanted: &str) -> Result<BackupName, 
         "latest" => backup.state.is_trusted(),
         name => backup.name.as_str().starts_with(name),
     };
-    let mut names: Vec<&BackupName> =
-        catalogue.copies().filter(|(_, b)| is_wanted(b)).map(|(_, b)| &b.name).collect();
-    names.dedup();
+    let mut copies: Vec<&Backup> =
+        catalogue.copies().map(|(_, backup)| backup).filter(|b| is_wanted(b)).collect();
     // What somebody forged makes nothing else ambiguous.
-    if names.len() > 1 {
-        let is_told = |name: &BackupName| {
-            catalogue.copies().any(|(_, b)| b.name == *name && b.state != State::Forged)
-        };
-        names.retain(|name| is_told(name));
+    if copies.iter().any(|backup| backup.state != State::Forged) {
+        copies.retain(|backup| backup.state != State::Forged);
     }
+    let mut names: Vec<&BackupName> = copies.into_iter().map(|backup| &backup.name).collect();
+    names.dedup();
     match names.as_slice() {
         [] => Err(none(catalogue, wanted)),
         [one] => Ok((*one).clone()),

@@ -65,18 +65,11 @@ pub(crate) fn copies<'a>(
     }
     if let Some(count) = args.newest {
         // Names alone take nobody's place; what is wrong with such copies is told all the same.
-        let is_usable = |name: &BackupName| {
-            catalogue.copies().any(|(_, b)| b.name == *name && b.state.is_usable())
-        };
-        let mut left = count;
-        names.retain(|name| match (is_usable(name), left) {
-            (true, 0) => false,
-            (true, _) => {
-                left -= 1;
-                true
-            }
-            (false, left) => left > 0,
-        });
+        let usable = catalogue.copies().filter(|(_, backup)| backup.state.is_usable());
+        let usable: BTreeSet<&BackupName> = usable.map(|(_, backup)| &backup.name).collect();
+        let mut ends = (1..=names.len()).filter(|end| usable.contains(names[end - 1]));
+        let end = count.checked_sub(1).map_or(Some(0), |before| ends.nth(before));
+        names.truncate(end.unwrap_or(names.len()));
     }
     names.retain(|name| args.sample.has(name, now));
     let names: BTreeSet<&BackupName> = names.into_iter().collect();
